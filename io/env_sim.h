@@ -1,0 +1,61 @@
+/*
+ * env_sim.h - a file system in memory that a test can crash, deterministic from its seed.
+ *
+ * Per file: a durable image and the ordered list of writes and truncates since the last sync. Per
+ * directory: durable names and the ordered list of creates, renames, unlinks and links since the
+ * last dir_sync. omi_sim_crash copies the durable state plus a seed-picked part of what was pending
+ * into a new env; the original goes on. Time is a counter that only sleeps and calls move; there
+ * are no threads (thread_start answers OMEN_UNSUPPORTED, so the engine works inline).
+ */
+#ifndef OMI_ENV_SIM_H
+#define OMI_ENV_SIM_H
+
+#include "io/env.h"
+
+enum omi_crash_mode {
+    OMI_CRASH_STRICT,   /* everything pending is lost */
+    OMI_CRASH_KEEP_ALL, /* everything pending is kept (a process kill) */
+    OMI_CRASH_PREFIX,   /* per file and directory: the first n pending operations, in order */
+    OMI_CRASH_PAGES,    /* each 4 KiB page of pending data kept or lost on its own */
+    OMI_CRASH_SECTORS,  /* each 512 B of pending data old or new on its own */
+    OMI_CRASH_TORN,     /* all kept but the last write of each file, cut at 512 B */
+    OMI_CRASH_SIZE,     /* sizes have grown, pending contents are zeros or garbage */
+    OMI_CRASH_NAMES,    /* data kept; directory operations a random subset, out of order between
+                           different names */
+    OMI_CRASH_MIXED,    /* each file and directory draws one of the above */
+    OMI_CRASH_MODES
+};
+
+struct omi_env *omi_sim_create(uint64_t seed); /* NULL when memory is short */
+void omi_sim_destroy(struct omi_env *env);
+/* A new env as a crash at this moment would leave it; destroy both. NULL when memory is short. */
+struct omi_env *omi_sim_crash(struct omi_env *env, enum omi_crash_mode mode, uint64_t seed);
+
+/* Every call that writes, syncs or changes a name is one step. */
+uint64_t omi_sim_steps(const struct omi_env *env);
+/* Called before step (counted from 1) happens: a test crashes there by omi_sim_crash. NULL: none.
+ * The callback gets ctx and the number of the step to come. */
+void omi_sim_on_step(struct omi_env *env, void (*step)(void *ctx, uint64_t number), void *ctx);
+
+enum omi_sim_fault { /* of the n-th call of the kind; each call counts */
+    OMI_FAULT_NONE,
+    OMI_FAULT_READ,  /* EIO from pread */
+    OMI_FAULT_WRITE, /* EIO from pwrite, half of the bytes written */
+    OMI_FAULT_SYNC,  /* EIO from sync; the pages count as clean, pending data is lost at a crash */
+    OMI_FAULT_NAME,  /* EIO from create, rename, unlink, link, dir_sync */
+    OMI_FAULT_FLIP   /* a read returns one flipped bit */
+};
+/* The nth (from 1) matching call fails; persistent: and all after it. nth 0 disarms. */
+void omi_sim_fail(struct omi_env *env, enum omi_sim_fault kind, uint64_t nth, bool persistent);
+/* Calls of that kind so far. */
+uint64_t omi_sim_calls(const struct omi_env *env, enum omi_sim_fault kind);
+/* Bytes that may still be written before OMEN_FULL; UINT64_MAX: no limit. */
+void omi_sim_quota(struct omi_env *env, uint64_t bytes);
+/* Flips bit (off*8+bit) of a file's durable and current contents. */
+omen_err omi_sim_damage(struct omi_env *env, const char *dir, const char *name, uint64_t off,
+                        unsigned bit);
+/* Test-only misbehaviour for the mutation check: syncs that do nothing. */
+void omi_sim_ignore_file_sync(struct omi_env *env, bool on);
+void omi_sim_ignore_dir_sync(struct omi_env *env, bool on);
+
+#endif

@@ -1,0 +1,383 @@
+/*
+ * omendb.h - the public interface of libomendb, an embedded LSM-tree key-value store with learned
+ * components.
+ *
+ *   omen_db *db = NULL;
+ *   omen_options o = {.struct_bytes = sizeof(o), .flags = OMEN_CREATE_IF_MISSING};
+ *   if (omen_open("data", &o, &db) != OMEN_OK)
+ *       fprintf(stderr, "%s\n", omen_last_error());
+ *
+ * Ownership: what you open or create you close or destroy; slices passed in are borrowed for the
+ *            call; nothing is stolen. Text returned as char * is freed with omen_free.
+ * Errors:    every call that can fail returns an omen_err; omen_last_error() says in words what
+ *            happened on this thread. Output parameters mean something on OMEN_OK alone.
+ * Threads:   an omen_db may be used by any number of threads at once. An iterator, a batch and a
+ *            value belong to one thread at a time.
+ * Options:   structs carry their own size first; a zero field is the default.
+ * Keys are 0 to 65,535 bytes, ordered bytewise unless a comparator is given; values are 0 to
+ * 256 MiB; so is a batch as a whole.
+ */
+#ifndef OMENDB_H
+#define OMENDB_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define OMEN_API        __attribute__((visibility("default")))
+#define OMEN_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define OMEN_API
+#define OMEN_MUST_CHECK
+#endif
+
+#define OMEN_VERSION_MAJOR 0
+#define OMEN_VERSION_MINOR 1
+#define OMEN_VERSION_PATCH 0
+
+/* Limits. */
+#define OMEN_KEY_BYTES_MAX   65535u
+#define OMEN_VALUE_BYTES_MAX (256u << 20)
+#define OMEN_BATCH_BYTES_MAX (256u << 20)
+#define OMEN_LEVELS_MAX      12 /* levels of the tree, level 1 is the newest */
+
+/* "None" where zero means the default: filter_bits, cache_bytes, size limits. */
+#define OMEN_NONE UINT32_MAX
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+/* Values are pinned: appended to, never renumbered. */
+typedef enum omen_err {
+    OMEN_OK = 0,
+    OMEN_NOT_FOUND = 1,    /* an outcome: no detail is recorded */
+    OMEN_INVALID = 16,     /* the caller's argument is wrong */
+    OMEN_UNSUPPORTED = 17, /* valid, but not by this build, file format or mode */
+    OMEN_BUSY = 18,        /* locked by another process, or handles are still open */
+    OMEN_EXISTS = 19,      /* there already, and error_if_exists was asked */
+    OMEN_ABORTED = 20,     /* given up at the caller's wish */
+    OMEN_IO = 32,          /* the machine failed a read, a write or a sync */
+    OMEN_NO_MEMORY = 33,
+    OMEN_FULL = 34,      /* no space on the disk; reads go on */
+    OMEN_READ_ONLY = 35, /* opened read-only, or made so by an earlier failure */
+    OMEN_UNKNOWN = 36,   /* a write failed half-way: it may be there after reopening */
+    OMEN_CORRUPT = 48    /* the data on disk is damaged */
+} omen_err;
+
+/* The name of a code ("OMEN_OK"); a static string, also for values that are no code. */
+OMEN_API const char *omen_err_name(omen_err err);
+/* This thread's last failure in words; never NULL; valid until this thread's next failing call. */
+OMEN_API const char *omen_last_error(void);
+/* "0.1.0", static. */
+OMEN_API const char *omen_version(void);
+/* Frees text that a call of this header returned; NULL is fine. */
+OMEN_API void omen_free(void *text);
+
+/* ---- handles and views ----------------------------------------------------------------------- */
+
+typedef struct omen_db omen_db;
+typedef struct omen_iter omen_iter;
+typedef struct omen_snapshot omen_snapshot;
+typedef struct omen_batch omen_batch;
+
+/* Bytes somebody else owns. data may be NULL when size is 0. */
+typedef struct omen_slice {
+    const void *data;
+    size_t size;
+} omen_slice;
+
+/* A value that stays valid until omen_value_release. pin is private to the library. */
+typedef struct omen_value {
+    const void *data;
+    size_t size;
+    void *pin;
+} omen_value;
+
+/* A key order of the user's own. The name is stored with the database and must match on reopen.
+ * compare returns <0, 0, >0, must be a total order and must not call into the database. With a
+ * comparator the learned index and all filters are off: slower, never wrong. */
+typedef struct omen_comparator {
+    const char *name;
+    int (*compare)(void *context, omen_slice a, omen_slice b);
+    void *context;
+} omen_comparator;
+
+/* ---- options --------------------------------------------------------------------------------- */
+
+enum { /* omen_options.flags */
+    OMEN_CREATE_IF_MISSING = 1u << 0,
+    OMEN_ERROR_IF_EXISTS = 1u << 1,
+    OMEN_OPEN_READ_ONLY = 1u << 2, /* no LOCK, writes nothing, works beside a live writer */
+    OMEN_INLINE_WORK = 1u << 3,    /* flush and compaction run on the writing thread, in order */
+    OMEN_NO_AUTO_COMPACT = 1u << 4 /* flushes happen, merges only on omen_compact */
+};
+
+typedef enum omen_disk { OMEN_DISK_AUTO = 0, OMEN_DISK_SSD = 1, OMEN_DISK_HDD = 2 } omen_disk;
+typedef enum omen_goal {
+    OMEN_GOAL_BALANCED = 0,
+    OMEN_GOAL_READS = 1,
+    OMEN_GOAL_WRITES = 2,
+    OMEN_GOAL_SPACE = 3
+} omen_goal;
+typedef enum omen_codec { /* 0 in an option: from the goal */
+    OMEN_CODEC_DEFAULT = 0,
+    OMEN_CODEC_NONE = 1,
+    OMEN_CODEC_ZSTD_FAST = 2, /* zstd level -1 */
+    OMEN_CODEC_ZSTD = 3       /* zstd level 1 */
+} omen_codec;
+typedef enum omen_io_engine {
+    OMEN_IO_ENGINE_AUTO = 0, /* io_uring where it can be had */
+    OMEN_IO_ENGINE_URING = 1,
+    OMEN_IO_ENGINE_PREAD = 2
+} omen_io_engine;
+typedef enum omen_io_mode {
+    OMEN_IO_AUTO = 0, /* direct when the cache is at least a quarter of RAM, else buffered */
+    OMEN_IO_BUFFERED = 1,
+    OMEN_IO_DIRECT = 2
+} omen_io_mode;
+
+/* omen_options o = {.struct_bytes = sizeof(o)}; every zero is the default, or on reopen the value
+ * stored with the database. */
+typedef struct omen_options {
+    size_t struct_bytes;
+    uint32_t flags;
+    uint32_t disk;         /* omen_disk */
+    uint32_t goal;         /* omen_goal; presets for shape, codec and filter */
+    uint32_t size_ratio;   /* T, 2 to 99; default 6; may change while open */
+    uint64_t memory_bytes; /* one budget for everything; default 256 MiB; from 4 MiB */
+    /* Below: overrides of what the three inputs decide. */
+    uint64_t memtable_bytes;    /* 64 KiB to 1 GiB; default memory/8 within 64 KiB to 64 MiB */
+    uint64_t target_file_bytes; /* 64 KiB to 256 MiB; default memory/32 within 1 to 64 MiB */
+    uint64_t cache_bytes;       /* block cache; default: what memtables and buffers leave */
+    uint32_t block_bytes;       /* 1 to 32 KiB; default 4 KiB */
+    uint32_t runs_upper;        /* K of every level above the last, 1 to 64; default 4; live */
+    uint32_t runs_last;         /* K of the last level, 1 to 64; default 1; live */
+    uint32_t codec_upper;       /* omen_codec */
+    uint32_t codec_last;        /* omen_codec */
+    uint32_t filter_bits;       /* bits a key; default 10; OMEN_NONE: no filters; live */
+    uint32_t sync_interval_ms;  /* 0: sync only when a write asks; else also this often; live */
+    uint32_t background_jobs;   /* merge threads beside the flush thread; default 1 on 2 cores */
+    uint32_t io_engine;         /* omen_io_engine; OMENDB_IO_ENGINE=uring|pread in the environment
+                                   wins over AUTO */
+    uint32_t io_mode;           /* omen_io_mode */
+    uint64_t log_file_bytes;    /* of the LOG text file before it is rotated; default 8 MiB */
+    const omen_comparator *comparator; /* copied; NULL: bytewise */
+    /* Called with each line of the LOG file; level 0 error, 1 warning, 2 information. Must not
+     * call into the database. NULL: the file alone. */
+    void (*log)(void *context, int level, const char *line);
+    void *log_context;
+    /* K of single levels, 0 = runs_upper or runs_last by position; [0] is level 1; live. */
+    uint32_t runs_level[OMEN_LEVELS_MAX];
+} omen_options;
+
+enum { OMEN_SYNC = 1u << 0 }; /* omen_write_options.flags: durable on disk before the call returns */
+typedef struct omen_write_options {
+    size_t struct_bytes;
+    uint32_t flags;
+    uint32_t reserved;
+} omen_write_options;
+
+enum { /* omen_read_options.flags */
+    OMEN_NO_FILL_CACHE = 1u << 0, /* blocks read from disk are not kept */
+    OMEN_HAS_LOWER = 1u << 1,     /* lower is a bound, inclusive */
+    OMEN_HAS_UPPER = 1u << 2,     /* upper is a bound, exclusive */
+    OMEN_HAS_PREFIX = 1u << 3     /* only keys that start with prefix; bytewise order only */
+};
+typedef struct omen_read_options {
+    size_t struct_bytes;
+    const omen_snapshot *snapshot; /* NULL: now */
+    uint32_t flags;
+    uint32_t reserved;
+    omen_slice lower, upper, prefix; /* borrowed until the iterator is closed */
+} omen_read_options;
+
+/* Sets options from "name=value,name=value" (also spaces or new lines between; sizes take K, M, G).
+ * The names are those of omen_options_describe. OMEN_INVALID names the first wrong word and, for an
+ * unknown name, the nearest one. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_options_from_string(const char *text, omen_options *options);
+/* Every option as JSON: name, type, range, default, whether it may change while open. Free with
+ * omen_free; NULL when memory is short. */
+OMEN_API char *omen_options_describe(void);
+
+/* What memory_bytes, disk and goal decide, in bytes and counts. */
+typedef struct omen_split {
+    size_t struct_bytes;
+    uint64_t memory_bytes, memtable_bytes, memtable_count, build_buffer_bytes, build_buffer_count;
+    uint64_t cache_bytes; /* blocks, filters and models share this */
+    uint64_t target_file_bytes;
+    uint32_t block_bytes, size_ratio, runs_upper, runs_last, codec_upper, codec_last, filter_bits;
+    uint32_t background_jobs;
+} omen_split;
+/* Resolves options without opening anything. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_options_split(const omen_options *options, omen_split *split);
+
+/* ---- a database ------------------------------------------------------------------------------ */
+
+/* Opens the database in directory path. Recovers what an earlier process left.
+ * OMEN_BUSY names the process that holds LOCK; OMEN_CORRUPT and OMEN_UNSUPPORTED name file and
+ * offset. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_open(const char *path, const omen_options *options,
+                                            omen_db **db_out);
+/* Waits for running background work, flushes nothing (the log keeps unflushed writes), syncs the
+ * log, and frees the handle. OMEN_BUSY while iterators, snapshots or pinned values live: the handle
+ * stays open. Any other error is reported and the handle is gone all the same. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_close(omen_db *db);
+/* Deletes the files of the database in path, and path itself when then empty. Files that are not
+ * the database's are left. Not found: OMEN_OK. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_destroy(const char *path);
+
+/* ---- writing --------------------------------------------------------------------------------- */
+/* options may be NULL. A write survives the death of the process when the call returns, and a power
+ * loss with OMEN_SYNC, after omen_sync, or after sync_interval_ms. */
+
+OMEN_API OMEN_MUST_CHECK omen_err omen_put(omen_db *db, const omen_write_options *options,
+                                           omen_slice key, omen_slice value);
+OMEN_API OMEN_MUST_CHECK omen_err omen_delete(omen_db *db, const omen_write_options *options,
+                                              omen_slice key);
+/* All of the batch or nothing; later operations of a batch win over earlier ones. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_write(omen_db *db, const omen_write_options *options,
+                                             const omen_batch *batch);
+/* Everything acknowledged before this call survives a power loss after it. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_sync(omen_db *db);
+
+OMEN_API OMEN_MUST_CHECK omen_err omen_batch_create(omen_batch **batch_out);
+OMEN_API void omen_batch_destroy(omen_batch *batch);
+OMEN_API void omen_batch_clear(omen_batch *batch);
+OMEN_API OMEN_MUST_CHECK omen_err omen_batch_put(omen_batch *batch, omen_slice key,
+                                                 omen_slice value);
+OMEN_API OMEN_MUST_CHECK omen_err omen_batch_delete(omen_batch *batch, omen_slice key);
+OMEN_API size_t omen_batch_count(const omen_batch *batch);
+OMEN_API size_t omen_batch_bytes(const omen_batch *batch);
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* OMEN_NOT_FOUND when the key has no value. The value is pinned until omen_value_release. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_get(omen_db *db, const omen_read_options *options,
+                                           omen_slice key, omen_value *value_out);
+OMEN_API void omen_value_release(omen_value *value);
+/* Copies up to buffer_bytes of the value; size_out is the whole value's size, so a larger one tells
+ * that the copy was cut. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_get_into(omen_db *db, const omen_read_options *options,
+                                                omen_slice key, void *buffer, size_t buffer_bytes,
+                                                size_t *size_out);
+/* count keys from one view of the database; errs[i] is each key's own result, values[i] is to be
+ * released where errs[i] is OMEN_OK. Reads that miss the cache go to the disk together. Returns the
+ * first error that is not OMEN_NOT_FOUND. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_multi_get(omen_db *db, const omen_read_options *options,
+                                                 size_t count, const omen_slice *keys,
+                                                 omen_value *values, omen_err *errs);
+
+/* A view of the database as of now; released with omen_snapshot_release. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_snapshot_create(omen_db *db, omen_snapshot **snapshot_out);
+OMEN_API void omen_snapshot_release(omen_snapshot *snapshot);
+
+/* An iterator sees the database as of its opening, or as of options->snapshot. It starts nowhere:
+ * seek first. A position past either end is not valid; read omen_iter_status after every loop. Key
+ * and value stay valid until the iterator moves. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_iter_open(omen_db *db, const omen_read_options *options,
+                                                 omen_iter **iter_out);
+OMEN_API void omen_iter_close(omen_iter *iter);
+OMEN_API int omen_iter_valid(const omen_iter *iter);
+OMEN_API void omen_iter_seek(omen_iter *iter, omen_slice key);          /* first entry >= key */
+OMEN_API void omen_iter_seek_for_prev(omen_iter *iter, omen_slice key); /* last entry <= key */
+OMEN_API void omen_iter_seek_first(omen_iter *iter);
+OMEN_API void omen_iter_seek_last(omen_iter *iter);
+OMEN_API void omen_iter_next(omen_iter *iter); /* nothing happens when not valid */
+OMEN_API void omen_iter_prev(omen_iter *iter);
+OMEN_API omen_slice omen_iter_key(const omen_iter *iter);
+OMEN_API omen_slice omen_iter_value(const omen_iter *iter);
+OMEN_API omen_err omen_iter_status(const omen_iter *iter);
+
+/* ---- upkeep ---------------------------------------------------------------------------------- */
+
+/* Writes the memtables to tables and waits for it. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_flush(omen_db *db);
+/* Flushes, then merges everything that overlaps [first, last] into the last level; NULL means open
+ * on that side. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_compact(omen_db *db, const omen_slice *first,
+                                               const omen_slice *last);
+/* Waits until no flush or merge runs or is due. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_wait_idle(omen_db *db);
+/* A database of its own in path (which must not exist), equal to this one as of some moment during
+ * the call: tables by hard link (copied across file systems), the log's needed part by copy, all
+ * synced. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_checkpoint(omen_db *db, const char *path);
+
+typedef struct omen_verify_report {
+    size_t struct_bytes;
+    uint64_t files, blocks, entries, bytes, errors;
+} omen_verify_report;
+/* Reads every table and checks every checksum, the key order, the index and the filter. Each
+ * problem is told to problem (may be NULL); OMEN_CORRUPT if there was one. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_verify(omen_db *db, omen_verify_report *report,
+                                              void (*problem)(void *context, const char *text),
+                                              void *context);
+
+/* Changes a live option ("size_ratio", "8"); durable before it takes effect. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_set_option(omen_db *db, const char *name, const char *value);
+
+/* ---- statistics ------------------------------------------------------------------------------ */
+
+typedef struct omen_level_stats {
+    uint32_t runs, files;
+    uint64_t bytes, capacity_bytes, entries;
+    uint64_t read_bytes, written_bytes; /* by merges into this level (level 1: flushes) */
+    uint64_t moved_bytes;               /* by merges that only changed metadata */
+    uint64_t entries_in, entries_dropped;
+    uint64_t merges, merge_us;
+} omen_level_stats;
+
+/* Counters over the life of the database unless marked "now". */
+typedef struct omen_stats {
+    size_t struct_bytes;
+    uint32_t levels; /* now: how many of level[] are in use */
+    uint32_t reserved;
+    uint64_t uptime_us; /* of this handle */
+    uint64_t last_seq, snapshots, iterators, memtables, immutables; /* now */
+    uint64_t puts, deletes, batches, user_bytes, log_bytes, log_syncs, device_bytes;
+    uint64_t gets, get_hits, get_memtable_hits, get_blocks, multi_get_keys;
+    uint64_t seeks, nexts, scan_blocks, tombstones_skipped;
+    uint64_t cache_hits, cache_misses, cache_bytes, cache_capacity; /* the last two: now */
+    uint64_t filter_bytes, filter_probes, filter_negatives, filter_false_positives;
+    uint64_t index_bytes, index_keys, index_blocks, index_knots, index_keyed_cuts; /* now */
+    uint64_t index_explicit_files, index_grid_hits, index_keyed_compares; /* the first: now */
+    uint64_t index_certificate_failures, index_rebuilt;
+    uint64_t flushes, flush_bytes, flush_us, merges, merge_read_bytes, merge_written_bytes;
+    uint64_t stall_count[4], stall_us[4]; /* memtables, debt, runs, space: omen_stall_name */
+    uint64_t memory_memtables, memory_cache, memory_filters, memory_models; /* now, bytes */
+    uint64_t memory_build, memory_metadata, memory_log;                     /* now, bytes */
+    uint64_t recovered_ops, recovered_cut_bytes; /* by this open */
+    char io_engine[16];
+    char io_why[112];
+    omen_level_stats level[OMEN_LEVELS_MAX];
+} omen_stats;
+OMEN_API OMEN_MUST_CHECK omen_err omen_get_stats(omen_db *db, omen_stats *stats_out);
+/* The name of stall_count[index] ("memtables", ...); NULL past the end. */
+OMEN_API const char *omen_stall_name(size_t index);
+/* All statistics as JSON, or as Prometheus text; free with omen_free; NULL when memory is short. */
+OMEN_API char *omen_stats_json(omen_db *db);
+OMEN_API char *omen_stats_prometheus(omen_db *db);
+
+/* One table of the current version, for tools. Slices are valid during the callback. */
+typedef struct omen_table_info {
+    size_t struct_bytes;
+    uint64_t number, run, bytes, entries, deletes, blocks, index_bytes, filter_bytes, knots;
+    uint64_t keyed_cuts, min_seq, max_seq;
+    uint32_t level;
+    uint32_t index_explicit; /* 1: separators, 0: spline */
+    omen_slice first_key, last_key;
+} omen_table_info;
+/* Calls table for each table, level 1 first, newest run first, in key order. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_list_tables(omen_db *db,
+                                                   void (*table)(void *context,
+                                                                 const omen_table_info *info),
+                                                   void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
