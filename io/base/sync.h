@@ -10,11 +10,11 @@
 #include <stdint.h>
 
 #if defined(__clang__)
-#define OMI_CAPABILITY __attribute__((capability("mutex")))
-#define OMI_ACQUIRE(m) __attribute__((acquire_capability(m)))
-#define OMI_RELEASE(m) __attribute__((release_capability(m)))
+#define OMI_CAPABILITY  __attribute__((capability("mutex")))
+#define OMI_ACQUIRE(m)  __attribute__((acquire_capability(m)))
+#define OMI_RELEASE(m)  __attribute__((release_capability(m)))
 #define OMI_REQUIRES(m) __attribute__((requires_capability(m)))
-#define OMI_UNCHECKED  __attribute__((no_thread_safety_analysis))
+#define OMI_UNCHECKED   __attribute__((no_thread_safety_analysis))
 #else
 #define OMI_CAPABILITY
 #define OMI_ACQUIRE(m)

@@ -1,0 +1,294 @@
+#include "io/env_sim.h"
+
+#include "io/sim.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALL_NS = 1000 };                         /* what asking for the time costs */
+#define WALL_START_US UINT64_C(1767225600000000) /* 2026-01-01: no test depends on today */
+
+/* ---- steps, faults, random ------------------------------------------------------------------- */
+
+void omi_sim_step(struct omi_sim_env *s)
+{
+    omi_mutex_lock(&s->mu);
+    uint64_t number = s->steps + 1;
+    void (*on_step)(void *ctx, uint64_t number) = s->on_step;
+    void *ctx = s->on_step_ctx;
+    omi_mutex_unlock(&s->mu);
+    if (on_step != NULL)
+        on_step(ctx, number); /* may make a crash clone, or jump out of the engine for good */
+    omi_mutex_lock(&s->mu);
+    s->steps++;
+    s->now_ns += CALL_NS;
+    omi_mutex_unlock(&s->mu);
+}
+
+bool omi_sim_trapped_locked(struct omi_sim_env *s, enum omi_sim_fault kind)
+{
+    struct omi_sim_trap *trap = &s->traps[kind];
+    trap->calls++;
+    if (trap->left == 0)
+        return false;
+    if (trap->left > 1) {
+        trap->left--;
+        return false;
+    }
+    if (!trap->persistent)
+        trap->left = 0;
+    return true;
+}
+
+uint64_t omi_sim_random_locked(struct omi_sim_env *s)
+{
+    s->random_state++;
+    return omi_sim_draw(s->random_state, 0, 0);
+}
+
+uint64_t omi_sim_steps(const struct omi_env *env)
+{
+    return ((const struct omi_sim_env *)env)->steps;
+}
+
+void omi_sim_on_step(struct omi_env *env, void (*step)(void *ctx, uint64_t number), void *ctx)
+{
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    omi_mutex_lock(&s->mu);
+    s->on_step = step;
+    s->on_step_ctx = ctx;
+    omi_mutex_unlock(&s->mu);
+}
+
+void omi_sim_fail(struct omi_env *env, enum omi_sim_fault kind, uint64_t nth, bool persistent)
+{
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    assert((unsigned)kind < OMI_SIM_TRAPS);
+    omi_mutex_lock(&s->mu);
+    s->traps[kind].left = nth;
+    s->traps[kind].persistent = persistent;
+    omi_mutex_unlock(&s->mu);
+}
+
+uint64_t omi_sim_calls(const struct omi_env *env, enum omi_sim_fault kind)
+{
+    assert((unsigned)kind < OMI_SIM_TRAPS);
+    return ((const struct omi_sim_env *)env)->traps[kind].calls;
+}
+
+void omi_sim_quota(struct omi_env *env, uint64_t bytes)
+{
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    omi_mutex_lock(&s->mu);
+    s->quota = bytes;
+    omi_mutex_unlock(&s->mu);
+}
+
+void omi_sim_ignore_file_sync(struct omi_env *env, bool on)
+{
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    omi_mutex_lock(&s->mu);
+    s->ignore_file_sync = on;
+    omi_mutex_unlock(&s->mu);
+}
+
+void omi_sim_ignore_dir_sync(struct omi_env *env, bool on)
+{
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    omi_mutex_lock(&s->mu);
+    s->ignore_dir_sync = on;
+    omi_mutex_unlock(&s->mu);
+}
+
+/* ---- damage ---------------------------------------------------------------------------------- */
+
+static bool image_flip(struct omi_sim_image **image, uint64_t off, uint8_t mask)
+{
+    uint8_t byte = 0;
+    if (omi_sim_image_read(*image, off, &byte, 1) != 1)
+        return true; /* not there */
+    if (!omi_sim_image_prepare(image, off, 1))
+        return false;
+    byte ^= mask;
+    omi_sim_image_write(*image, off, &byte, 1);
+    return true;
+}
+
+static omen_err damage_locked(struct omi_sim_env *s, const char *dir, const char *name,
+                              uint64_t off, uint8_t mask) OMI_REQUIRES(s->mu)
+{
+    struct omi_sim_directory *d = omi_sim_directory_find_locked(s, dir);
+    struct omi_sim_inode *inode = d != NULL ? omi_sim_names_find(&d->current, name) : NULL;
+    if (inode == NULL)
+        return OMEN_NOT_FOUND;
+    if (off >= inode->current->size)
+        return omi_fail(OMEN_INVALID, 0, "%s/%s: damage at %" PRIu64 ", past its %" PRIu64 " bytes",
+                        dir, name, off, inode->current->size);
+    if (!image_flip(&inode->current, off, mask) || !image_flip(&inode->durable, off, mask))
+        return omi_fail(OMEN_NO_MEMORY, 0, "%s/%s", dir, name);
+    /* What is pending becomes durable later, so it is damaged too. */
+    for (size_t i = 0; i < inode->op_count; i++) {
+        const struct omi_sim_op *op = &inode->ops[i];
+        if (op->kind == OMI_SIM_WRITE && off >= op->off && off - op->off < op->size)
+            inode->log[op->log_off + (off - op->off)] ^= mask;
+    }
+    return OMEN_OK;
+}
+
+omen_err omi_sim_damage(struct omi_env *env, const char *dir, const char *name, uint64_t off,
+                        unsigned bit)
+{
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    omi_mutex_lock(&s->mu);
+    omen_err err = damage_locked(s, dir, name, off, (uint8_t)(1u << (bit & 7)));
+    omi_mutex_unlock(&s->mu);
+    return err;
+}
+
+/* ---- time, random, threads, batches ---------------------------------------------------------- */
+
+static void sim_read_batch(struct omi_env *env, struct omi_read *reads, size_t count)
+{
+    (void)env;
+    for (size_t i = 0; i < count; i++)
+        reads[i].err = omi_sim_file_pread(reads[i].file, reads[i].buffer, reads[i].size,
+                                          reads[i].off, &reads[i].got);
+}
+
+static uint64_t sim_now_ns(struct omi_env *env)
+{
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    omi_mutex_lock(&s->mu);
+    s->now_ns += CALL_NS;
+    uint64_t now = s->now_ns;
+    omi_mutex_unlock(&s->mu);
+    return now;
+}
+
+static uint64_t sim_wall_us(struct omi_env *env)
+{
+    return WALL_START_US + sim_now_ns(env) / 1000;
+}
+
+static void sim_sleep_us(struct omi_env *env, uint64_t us)
+{
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    omi_mutex_lock(&s->mu);
+    s->now_ns += us * 1000;
+    omi_mutex_unlock(&s->mu);
+}
+
+static void sim_random(struct omi_env *env, void *bytes, size_t size)
+{
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    uint8_t *to = bytes;
+    omi_mutex_lock(&s->mu);
+    while (size > 0) {
+        uint64_t bits = omi_sim_random_locked(s);
+        size_t step = size < sizeof(bits) ? size : sizeof(bits);
+        memcpy(to, &bits, step);
+        to += step;
+        size -= step;
+    }
+    omi_mutex_unlock(&s->mu);
+}
+
+static omen_err sim_thread_start(struct omi_env *env, void (*run)(void *arg), void *arg,
+                                 void **thread_out)
+{
+    (void)env;
+    (void)run;
+    (void)arg;
+    *thread_out = NULL;
+    return omi_fail(OMEN_UNSUPPORTED, 0, "the simulated env has no threads");
+}
+
+static void sim_thread_join(struct omi_env *env, void *thread)
+{
+    (void)env;
+    (void)thread;
+}
+
+static const struct omi_env_ops sim_ops = {
+    .name = "sim",
+    .dir_open = omi_sim_dir_open,
+    .dir_close = omi_sim_dir_close,
+    .dir_sync = omi_sim_dir_sync,
+    .dir_list = omi_sim_dir_list,
+    .dir_rename = omi_sim_dir_rename,
+    .dir_unlink = omi_sim_dir_unlink,
+    .dir_link = omi_sim_dir_link,
+    .dir_remove = omi_sim_dir_remove,
+    .dir_lock = omi_sim_dir_lock,
+    .dir_space = omi_sim_dir_space,
+    .file_open = omi_sim_file_open,
+    .file_close = omi_sim_file_close,
+    .file_pread = omi_sim_file_pread,
+    .file_pwrite = omi_sim_file_pwrite,
+    .file_sync = omi_sim_file_sync,
+    .file_write_back = omi_sim_file_write_back,
+    .file_truncate = omi_sim_file_truncate,
+    .file_allocate = omi_sim_file_allocate,
+    .file_size = omi_sim_file_size,
+    .file_advise = omi_sim_file_advise,
+    .file_direct = omi_sim_file_direct,
+    .read_batch = sim_read_batch,
+    .now_ns = sim_now_ns,
+    .wall_us = sim_wall_us,
+    .sleep_us = sim_sleep_us,
+    .random = sim_random,
+    .thread_start = sim_thread_start,
+    .thread_join = sim_thread_join,
+};
+
+/* ---- the env --------------------------------------------------------------------------------- */
+
+struct omi_sim_env *omi_sim_env_make(uint64_t seed)
+{
+    struct omi_sim_env *s = calloc(1, sizeof(*s));
+    if (s == NULL)
+        return NULL;
+    s->base.ops = &sim_ops;
+    s->random_state = omi_sim_draw(seed, 0, 0);
+    s->quota = UINT64_MAX;
+    omi_mutex_init(&s->mu);
+    return s;
+}
+
+struct omi_env *omi_sim_create(uint64_t seed)
+{
+    struct omi_sim_env *s = omi_sim_env_make(seed);
+    if (s == NULL)
+        return NULL;
+    omi_mutex_lock(&s->mu);
+    bool made = omi_sim_directory_make_locked(s, "/") != NULL &&
+                omi_sim_directory_make_locked(s, ".") != NULL;
+    omi_mutex_unlock(&s->mu);
+    if (!made) {
+        omi_sim_destroy(&s->base);
+        return NULL;
+    }
+    return &s->base;
+}
+
+void omi_sim_destroy(struct omi_env *env)
+{
+    if (env == NULL)
+        return;
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    omi_mutex_lock(&s->mu);
+    while (s->directories != NULL) {
+        struct omi_sim_directory *d = s->directories;
+        s->directories = d->next;
+        omi_sim_directory_free_locked(s, d);
+    }
+    /* Handles that a simulated kill left open still count their inodes. */
+    while (s->inodes != NULL) {
+        s->inodes->refs = 1;
+        omi_sim_inode_unref_locked(s, s->inodes);
+    }
+    omi_mutex_unlock(&s->mu);
+    omi_mutex_fini(&s->mu);
+    free(s);
+}

@@ -1,0 +1,234 @@
+/*
+ * db.h - an open database: what it holds, which lock guards what, and the calls its files share.
+ *
+ * Data path: put.c -> wal.c -> memtable.c; get.c: memtables newest first, then the version's runs;
+ *            scan.c merges the same sources. flush.c turns memtables into level-1 runs, compact.c
+ *            merges runs; both install an edit (install.c) through the manifest.
+ *
+ * Lock order, outermost first: commit -> install -> mu. No file I/O under mu.
+ *   commit   guards: log appends, last_seq, the active memtable's writes, rotation
+ *   install  guards: manifest appends, next version
+ *   mu       guards: view, memtable list, snapshots, jobs, failure, pace, settings that may change
+ * No lock: visible_seq (release after the whole write is inserted, acquire by readers, who take
+ *          their view first: a flush in between must not hide a key), counters, next_number.
+ */
+#ifndef OMI_DB_H
+#define OMI_DB_H
+
+#include "compaction/pace.h"
+#include "compaction/pick.h"
+#include "io/base/sync.h"
+#include "lsm/counters.h"
+#include "lsm/manifest.h"
+#include "lsm/memtable.h"
+#include "lsm/options.h"
+#include "lsm/version.h"
+#include "lsm/wal.h"
+
+#include <stdatomic.h>
+
+struct omi_log_file;
+
+enum omi_stall { OMI_STALL_MEMTABLES, OMI_STALL_DEBT, OMI_STALL_RUNS, OMI_STALL_SPACE, OMI_STALLS };
+
+/* A memtable and where the log that recovers it begins. */
+struct omi_mem {
+    struct omi_memtable *table;
+    uint64_t first_segment;
+};
+
+enum { OMI_IMMUTABLES_MAX = 1, OMI_VIEW_MEMS_MAX = 64 };
+
+/* What a reader holds on to: memtables newest first, and a version. Immutable, reference-counted. */
+struct omi_view {
+    _Atomic uint32_t refs;
+    uint32_t mem_count;
+    struct omi_memtable *mems[OMI_VIEW_MEMS_MAX];
+    struct omi_version *version;
+};
+
+struct omen_snapshot {
+    struct omen_db *db;
+    uint64_t seq;
+    struct omen_snapshot *next, *prev;
+};
+
+/* A failure that outlives the call that saw it. */
+struct omi_failure {
+    omen_err code; /* OMEN_OK: none */
+    char text[400];
+};
+
+/* A running merge's hold on runs. */
+enum { OMI_BUSY_MAX = 1024 };
+
+struct omen_db {
+    /* fixed at open */
+    struct omi_env *env;
+    struct omi_dir *dir;
+    char *path;
+    struct omi_file *lock;
+    omen_options options; /* as given and stored; live fields change under mu */
+    omen_comparator comparator;
+    char *comparator_name;
+    bool read_only, inline_work, auto_compact;
+    struct omi_table_env tenv;
+    struct omi_arena_pool *arenas;
+    struct omi_log_file *log_file;
+    const char *io_engine, *io_why;
+    uint64_t opened_ns;
+    uint64_t recovered_ops, recovered_cut_bytes;
+    uint64_t stored_counters[OMI_COUNTERS]; /* from earlier handles */
+
+    struct omi_mutex commit;
+    struct omi_wal *wal;
+    uint64_t last_seq;
+    struct omi_buf ops_buf;
+
+    struct omi_mutex install;
+    struct omi_manifest *manifest;
+
+    struct omi_mutex mu;
+    struct omi_cond work; /* background threads wait here */
+    struct omi_cond done; /* something finished: a flush, a merge, a view */
+    struct omi_cond upkeep; /* the upkeep thread sleeps here */
+    struct omi_view *view;
+    struct omi_mem active;
+    struct omi_mem immutables[OMI_VIEW_MEMS_MAX]; /* oldest first */
+    uint32_t immutable_count;
+    bool flushing, closing, exclusive;
+    uint32_t merging; /* running merges */
+    struct omi_busy_run busy[OMI_BUSY_MAX];
+    uint32_t busy_count;
+    struct omen_snapshot snapshots; /* list head, oldest first */
+    uint64_t snapshot_count;
+    struct omi_failure fatal;      /* writes are over; reads go on */
+    struct omi_failure background; /* the last flush or merge failed and will be tried again */
+    uint32_t flush_tries, merge_tries;
+    uint64_t merge_retry_ns;
+    struct omi_pace pace;
+    uint64_t paced_user_bytes; /* user bytes at the last pace update */
+    struct omi_settings settings;
+    struct omen_level_stats level_stats[OMEN_LEVELS_MAX]; /* history only */
+    uint64_t next_age, flushed_seq;
+
+    /* no lock */
+    _Atomic uint64_t visible_seq;
+    _Atomic uint64_t next_number;
+    _Atomic uint64_t iterators;
+    _Atomic bool failed; /* fatal.code != OK, for the write path's first look */
+    _Atomic bool unpaced; /* no debt worth slowing anybody for */
+    _Atomic uint64_t build_bytes; /* table builders' memory */
+    struct omi_counters counters;
+
+    void *flush_thread, *upkeep_thread;
+    void *merge_threads[64];
+    uint32_t merge_thread_count;
+};
+
+/* ---- open.c, recover.c ---- */
+/* omen_open on an env of choice (tests: the sim env). */
+OMEN_MUST_CHECK omen_err omi_db_open(struct omi_env *env, const char *path,
+                                     const omen_options *options, omen_db **db_out);
+OMEN_MUST_CHECK omen_err omi_db_destroy(struct omi_env *env, const char *path);
+/* Looks at the directory: OMEN_INVALID when it is something else's, OMEN_NOT_FOUND when nothing is there
+ * and nothing may be made. Writes nothing. */
+OMEN_MUST_CHECK omen_err omi_db_survey(omen_db *db);
+/* Fills manifest, version, memtables and log of a half-made handle from its directory. */
+OMEN_MUST_CHECK omen_err omi_db_recover(omen_db *db);
+/* Cache, arenas and order, once the settings are known. */
+OMEN_MUST_CHECK omen_err omi_db_prepare(omen_db *db);
+/* Removes files that no manifest names: leftovers of a crash. */
+OMEN_MUST_CHECK omen_err omi_db_remove_orphans(omen_db *db);
+/* The whole state as a manifest's first record. Holds install. */
+OMEN_MUST_CHECK omen_err omi_db_snapshot_edit(omen_db *db, const struct omi_version *version,
+                                              uint64_t log_floor, struct omi_edit *edit);
+uint64_t omi_db_next_number(void *db);
+
+/* ---- view.c ---- */
+struct omi_view *omi_view_ref(omen_db *db);
+void omi_view_unref(struct omi_view *view);
+/* An empty view, so that publishing cannot fail. */
+OMEN_MUST_CHECK omen_err omi_view_create(struct omi_view **out);
+/* Fills view from active, immutables and version and makes it db->view. */
+void omi_view_publish_locked(omen_db *db, struct omi_version *version, struct omi_view *view)
+    OMI_REQUIRES(db->mu);
+
+/* ---- install.c ---- */
+/* Makes edit durable and current: applies it, appends it to the manifest, publishes the view. A flush
+ * also drops the oldest immutable. After a failed append the database is read-only. */
+OMEN_MUST_CHECK omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool flushed)
+    OMI_REQUIRES(db->install);
+/* The first failure wins; writes are over. */
+void omi_db_fail(omen_db *db, omen_err code);
+/* That failure, told again to this thread; OMEN_OK when there is none. */
+OMEN_MUST_CHECK omen_err omi_db_check(omen_db *db);
+/* Cache capacity and pace after the tree changed. Holds mu. */
+void omi_db_rebalance_locked(omen_db *db, uint64_t worked_bytes) OMI_REQUIRES(db->mu);
+/* Live snapshots and the newest visible seq, ascending; malloc'ed. */
+OMEN_MUST_CHECK omen_err omi_db_snapshot_seqs(omen_db *db, uint64_t **seqs_out, uint32_t *count_out);
+
+/* ---- output.c: tables out of a merge ---- */
+struct omi_output;
+/* level and age of the run that the tables will join; bottom picks the codec. */
+OMEN_MUST_CHECK omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age, bool last_level,
+                                           struct omi_output **out);
+struct omi_merge_sink *omi_output_sink(struct omi_output *o);
+/* Closes the table being built, if any: at the end and between segments. */
+OMEN_MUST_CHECK omen_err omi_output_cut(struct omi_output *o);
+/* Hands the tables over to edit (as added files) and syncs the directory. */
+OMEN_MUST_CHECK omen_err omi_output_finish(struct omi_output *o, struct omi_edit *edit);
+uint64_t omi_output_bytes(const struct omi_output *o);
+void omi_output_destroy(struct omi_output *o); /* deletes tables that were not handed over */
+
+/* ---- flush.c, compact.c, background.c ---- */
+/* Writes the oldest immutable, if any, to level 1. Not while another flush runs. */
+OMEN_MUST_CHECK omen_err omi_db_flush_one(omen_db *db);
+/* Tables of memtable as a new level-1 run, added to edit. */
+OMEN_MUST_CHECK omen_err omi_db_flush_memtable(omen_db *db, struct omi_memtable *m, uint64_t age,
+                                               struct omi_edit *edit);
+/* Picks and runs one merge; found_out false when none is due. */
+OMEN_MUST_CHECK omen_err omi_db_merge_one(omen_db *db, bool *found_out);
+bool omi_db_merge_due_locked(omen_db *db) OMI_REQUIRES(db->mu);
+OMEN_MUST_CHECK omen_err omi_db_start_threads(omen_db *db);
+void omi_db_stop_threads(omen_db *db);
+/* Inline mode: everything due, on this thread, in order. Holds commit. */
+void omi_db_work_inline(omen_db *db);
+/* Switches to a new memtable and log segment; waits for room unless inline. Holds commit. */
+OMEN_MUST_CHECK omen_err omi_db_rotate(omen_db *db) OMI_REQUIRES(db->commit);
+void omi_db_stall(omen_db *db, enum omi_stall reason, uint64_t us);
+
+/* ---- get.c ---- */
+/* What a lookup found: a borrowed entry inside a memtable, or a pinned frame. */
+struct omi_found {
+    struct omi_frame *frame; /* NULL: in a memtable, which the view holds */
+    omen_slice value;
+};
+OMEN_MUST_CHECK omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq,
+                                       omen_slice key, bool fill_cache, struct omi_found *found);
+/* The entry for key in block, newest version <= seq: OMEN_OK, OMEN_NOT_FOUND (deleted), or
+ * OMEN_ABORTED when the key is not in the block at all (records no words). */
+omen_err omi_block_answer(const struct omi_block *block, const struct omi_order *order,
+                          omen_slice key, uint64_t seq, omen_slice *value_out);
+/* Wraps what was found into a value of the user's; takes the frame over. */
+OMEN_MUST_CHECK omen_err omi_value_make(const struct omi_found *found, omen_value *out);
+OMEN_MUST_CHECK omen_err omi_read_options_check(const omen_db *db, const omen_read_options *options);
+uint64_t omi_read_seq(omen_db *db, const omen_read_options *options);
+
+/* ---- stats.c ---- */
+void omi_stats_level(omen_db *db, uint32_t level, const struct omen_level_stats *add);
+OMEN_MUST_CHECK omen_err omi_lifetime_encode(omen_db *db, struct omi_buf *out);
+void omi_lifetime_decode(omen_db *db, omen_slice bytes);
+/* Replaces the STATS file. */
+void omi_stats_publish(omen_db *db);
+
+/* ---- log_file.c: LOG, for people ---- */
+OMEN_MUST_CHECK omen_err omi_log_file_create(struct omi_env *env, struct omi_dir *dir,
+                                             const omen_options *options, bool write_file,
+                                             struct omi_log_file **out);
+void omi_log_file_destroy(struct omi_log_file *log);
+/* level: 0 error, 1 warning, 2 information. NULL log: nothing. */
+void omi_say(struct omi_log_file *log, int level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,222 @@
+/*
+ * multi_get.c - many point lookups from one view, in rounds: each round asks, for every key still
+ * open, the next run that may hold it, and reads all missing blocks of the round in one batch.
+ */
+#include "io/base/hash.h"
+#include "lsm/db.h"
+
+#include <stdlib.h>
+
+enum { ROUND_KEYS = 32 };
+
+/* One key on its way down the runs. */
+struct probe {
+    omen_slice key;
+    uint64_t hash;
+    uint32_t run; /* the next run to ask */
+    bool open;    /* no answer yet */
+    omen_err err; /* the answer */
+    struct omi_found found;
+    /* this round */
+    struct omi_table *table;
+    uint32_t block;
+    struct omi_frame *frame;
+    int32_t read; /* index of the batch's read that brings the block, or -1 */
+    bool filtered;
+};
+
+struct group {
+    omen_db *db;
+    const struct omi_view *view;
+    uint64_t seq;
+    bool fill_cache;
+    unsigned stripe;
+    struct probe probes[ROUND_KEYS];
+    uint32_t count;
+    struct omi_read reads[ROUND_KEYS];
+    uint32_t readers[ROUND_KEYS]; /* the probe that started the read */
+    uint32_t read_count;
+};
+
+static void settle(struct group *g, struct probe *p, omen_err err)
+{
+    p->open = false;
+    p->err = err;
+    if (err == OMEN_OK)
+        omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_GET_HITS, 1);
+}
+
+static void ask_memtables(struct group *g, struct probe *p)
+{
+    struct omi_entry entry;
+    for (uint32_t i = 0; i < g->view->mem_count; i++) {
+        if (omi_memtable_get(g->view->mems[i], p->key, p->hash, g->seq, &entry) != OMEN_OK)
+            continue;
+        omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_GET_MEMTABLE_HITS, 1);
+        p->found = (struct omi_found){NULL, omi_slice(entry.value, entry.value_size)};
+        settle(g, p, omi_trailer_kind(entry.trailer) == OMI_KIND_PUT ? OMEN_OK : OMEN_NOT_FOUND);
+        return;
+    }
+}
+
+/* The next run whose filter says maybe; names the block. */
+static void next_run(struct group *g, struct probe *p)
+{
+    const struct omi_version *v = g->view->version;
+    for (; p->run < v->run_count; p->run++) {
+        const struct omi_run_view *run = &v->runs[p->run];
+        int64_t at = omi_run_find(run, &g->db->tenv.order, p->key);
+        if (at < 0)
+            continue;
+        p->table = run->tables[at];
+        p->filtered = omi_table_has_filter(p->table);
+        if (p->filtered) {
+            omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_PROBES, 1);
+            if (!omi_table_may_hold(p->table, p->hash)) {
+                omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_NEGATIVES, 1);
+                continue;
+            }
+        }
+        struct omi_index_trace trace = {0};
+        p->block = omi_table_find_block(p->table, p->key, omi_trailer_seek(g->seq), &trace);
+        omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_INDEX_GRID_HITS, trace.grid_hits);
+        omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_INDEX_KEYED_COMPARES,
+                     trace.keyed_compares);
+        p->run++;
+        return;
+    }
+    p->table = NULL;
+    settle(g, p, OMEN_NOT_FOUND);
+}
+
+/* The block from the cache, from a read another key of the round started, or by a read of its own.
+ */
+static void want_block(struct group *g, struct probe *p, uint32_t index)
+{
+    p->read = -1;
+    p->frame = omi_table_cached(p->table, p->block);
+    if (p->frame != NULL)
+        return;
+    for (uint32_t r = 0; r < g->read_count; r++) {
+        const struct probe *other = &g->probes[g->readers[r]];
+        if (other->table == p->table && other->block == p->block) {
+            p->read = (int32_t)r;
+            return;
+        }
+    }
+    omen_err err = omi_table_load_start(p->table, p->block, &g->reads[g->read_count]);
+    if (err != OMEN_OK) {
+        settle(g, p, err);
+        return;
+    }
+    g->readers[g->read_count] = index;
+    p->read = (int32_t)g->read_count++;
+}
+
+static void run_reads(struct group *g)
+{
+    struct omi_frame *frames[ROUND_KEYS];
+    omen_err errs[ROUND_KEYS];
+    if (g->read_count == 0)
+        return;
+    g->db->env->ops->read_batch(g->db->env, g->reads, g->read_count);
+    for (uint32_t r = 0; r < g->read_count; r++) {
+        struct probe *owner = &g->probes[g->readers[r]];
+        frames[r] = NULL;
+        errs[r] = omi_table_load_finish(owner->table, owner->block, g->fill_cache, &g->reads[r],
+                                        &frames[r]);
+        owner->frame = frames[r];
+    }
+    for (uint32_t i = 0; i < g->count; i++) {
+        struct probe *p = &g->probes[i];
+        if (!p->open || p->read < 0)
+            continue;
+        uint32_t r = (uint32_t)p->read;
+        if (errs[r] != OMEN_OK) {
+            settle(g, p, errs[r]);
+        } else if (g->readers[r] != i) { /* shares another's block: a pin of its own */
+            omen_err err = omi_table_load(p->table, p->block, g->fill_cache, &p->frame);
+            if (err != OMEN_OK)
+                settle(g, p, err);
+        }
+    }
+}
+
+static void search_block(struct group *g, struct probe *p)
+{
+    omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_GET_BLOCKS, 1);
+    omen_err err =
+        omi_block_answer(&p->frame->block, &g->db->tenv.order, p->key, g->seq, &p->found.value);
+    if (err == OMEN_OK) {
+        p->found.frame = p->frame;
+        settle(g, p, OMEN_OK);
+    } else {
+        omi_frame_release(p->frame);
+        if (err == OMEN_ABORTED && p->filtered)
+            omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_FALSE_POSITIVES, 1);
+        if (err != OMEN_ABORTED)
+            settle(g, p, err);
+    }
+    p->frame = NULL;
+}
+
+static void group_run(struct group *g)
+{
+    for (uint32_t i = 0; i < g->count; i++)
+        ask_memtables(g, &g->probes[i]);
+    for (bool more = true; more;) {
+        more = false;
+        g->read_count = 0;
+        for (uint32_t i = 0; i < g->count; i++)
+            if (g->probes[i].open)
+                next_run(g, &g->probes[i]);
+        for (uint32_t i = 0; i < g->count; i++)
+            if (g->probes[i].open)
+                want_block(g, &g->probes[i], i);
+        run_reads(g);
+        for (uint32_t i = 0; i < g->count; i++) {
+            struct probe *p = &g->probes[i];
+            if (p->open)
+                search_block(g, p);
+            more = more || p->open;
+        }
+    }
+}
+
+omen_err omen_multi_get(omen_db *db, const omen_read_options *options, size_t count,
+                        const omen_slice *keys, omen_value *values, omen_err *errs)
+{
+    omen_err first = omi_read_options_check(db, options);
+    if (first != OMEN_OK)
+        return first;
+    struct omi_view *view = omi_view_ref(db);
+    struct group g = {.db = db,
+                      .view = view,
+                      .seq = omi_read_seq(db, options),
+                      .fill_cache = options == NULL || (options->flags & OMEN_NO_FILL_CACHE) == 0,
+                      .stripe = omi_counter_stripe()};
+    omi_count_at(&db->counters, g.stripe, OMI_COUNT_MULTI_GET_KEYS, count);
+    omi_count_at(&db->counters, g.stripe, OMI_COUNT_GETS, count);
+    for (size_t done = 0; done < count; done += g.count) {
+        g.count = count - done < ROUND_KEYS ? (uint32_t)(count - done) : ROUND_KEYS;
+        for (uint32_t i = 0; i < g.count; i++)
+            g.probes[i] =
+                (struct probe){.key = keys[done + i],
+                               .hash = omi_key_hash(keys[done + i].data, keys[done + i].size),
+                               .open = true,
+                               .read = -1};
+        group_run(&g);
+        for (uint32_t i = 0; i < g.count; i++) {
+            omen_value *value = &values[done + i];
+            *value = (omen_value){NULL, 0, NULL};
+            omen_err err = g.probes[i].err;
+            if (err == OMEN_OK)
+                err = omi_value_make(&g.probes[i].found, value);
+            errs[done + i] = err;
+            if (err != OMEN_OK && err != OMEN_NOT_FOUND && first == OMEN_OK)
+                first = err;
+        }
+    }
+    omi_view_unref(view);
+    return first;
+}

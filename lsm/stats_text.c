@@ -1,0 +1,192 @@
+/* stats_text.c - the statistics as JSON and as Prometheus text. */
+#include "lsm/db.h"
+
+#include <inttypes.h>
+
+struct figure {
+    const char *name;
+    uint64_t value;
+};
+
+static omen_err json_object(struct omi_buf *out, const char *name, const struct figure *figures,
+                            size_t count)
+{
+    omen_err err = omi_buf_printf(out, "  \"%s\": {", name);
+    for (size_t i = 0; i < count && err == OMEN_OK; i++)
+        err = omi_buf_printf(out, "%s\"%s\": %" PRIu64, i != 0 ? ", " : "", figures[i].name,
+                             figures[i].value);
+    return err == OMEN_OK ? omi_buf_printf(out, "},\n") : err;
+}
+
+#define OBJECT(out, name, ...)                                                                     \
+    json_object(out, name, (const struct figure[]){__VA_ARGS__},                                   \
+                sizeof((const struct figure[]){__VA_ARGS__}) / sizeof(struct figure))
+
+static omen_err json_levels(struct omi_buf *out, const omen_stats *s)
+{
+    omen_err err = omi_buf_printf(out, "  \"levels\": [");
+    for (uint32_t l = 0; l < s->levels && err == OMEN_OK; l++) {
+        const omen_level_stats *v = &s->level[l];
+        err = omi_buf_printf(
+            out,
+            "%s\n    {\"level\": %u, \"runs\": %u, \"files\": %u, \"bytes\": %" PRIu64
+            ", \"capacity_bytes\": %" PRIu64 ", \"entries\": %" PRIu64 ", \"read_bytes\": %" PRIu64
+            ", \"written_bytes\": %" PRIu64 ", \"moved_bytes\": %" PRIu64
+            ", \"entries_in\": %" PRIu64 ", \"entries_dropped\": %" PRIu64 ", \"merges\": %" PRIu64
+            ", \"merge_us\": %" PRIu64 "}",
+            l != 0 ? "," : "", l + 1, v->runs, v->files, v->bytes, v->capacity_bytes, v->entries,
+            v->read_bytes, v->written_bytes, v->moved_bytes, v->entries_in, v->entries_dropped,
+            v->merges, v->merge_us);
+    }
+    return err == OMEN_OK ? omi_buf_printf(out, "\n  ],\n") : err;
+}
+
+static omen_err json_stalls(struct omi_buf *out, const omen_stats *s)
+{
+    omen_err err = omi_buf_printf(out, "  \"stall\": {");
+    for (size_t i = 0; omen_stall_name(i) != NULL && err == OMEN_OK; i++)
+        err = omi_buf_printf(out, "%s\"%s\": {\"count\": %" PRIu64 ", \"us\": %" PRIu64 "}",
+                             i != 0 ? ", " : "", omen_stall_name(i), s->stall_count[i],
+                             s->stall_us[i]);
+    return err == OMEN_OK ? omi_buf_printf(out, "},\n") : err;
+}
+
+static omen_err json_reads(struct omi_buf *out, const omen_stats *s)
+{
+    omen_err err = OBJECT(out, "get", {"count", s->gets}, {"hits", s->get_hits},
+                          {"memtable_hits", s->get_memtable_hits}, {"blocks_read", s->get_blocks},
+                          {"multi_get_keys", s->multi_get_keys});
+    if (err == OMEN_OK)
+        err =
+            OBJECT(out, "scan", {"seeks", s->seeks}, {"steps", s->nexts},
+                   {"blocks_read", s->scan_blocks}, {"tombstones_skipped", s->tombstones_skipped});
+    if (err == OMEN_OK)
+        err = OBJECT(out, "cache", {"hits", s->cache_hits}, {"misses", s->cache_misses},
+                     {"bytes", s->cache_bytes}, {"capacity", s->cache_capacity});
+    if (err == OMEN_OK)
+        err = OBJECT(out, "filter", {"bytes", s->filter_bytes}, {"probes", s->filter_probes},
+                     {"negatives", s->filter_negatives},
+                     {"false_positives", s->filter_false_positives});
+    if (err == OMEN_OK)
+        err = OBJECT(
+            out, "index", {"bytes", s->index_bytes}, {"keys", s->index_keys},
+            {"blocks", s->index_blocks}, {"knots", s->index_knots},
+            {"keyed_cuts", s->index_keyed_cuts}, {"explicit_files", s->index_explicit_files},
+            {"grid_hits", s->index_grid_hits}, {"keyed_compares", s->index_keyed_compares},
+            {"certificate_failures", s->index_certificate_failures}, {"rebuilt", s->index_rebuilt});
+    return err;
+}
+
+static omen_err json_writes(struct omi_buf *out, const omen_stats *s)
+{
+    omen_err err =
+        OBJECT(out, "write", {"puts", s->puts}, {"deletes", s->deletes}, {"batches", s->batches},
+               {"user_bytes", s->user_bytes}, {"device_bytes", s->device_bytes},
+               {"log_bytes", s->log_bytes}, {"log_syncs", s->log_syncs});
+    if (err == OMEN_OK)
+        err = OBJECT(out, "flush", {"count", s->flushes}, {"bytes", s->flush_bytes},
+                     {"us", s->flush_us});
+    if (err == OMEN_OK)
+        err = OBJECT(out, "merge", {"count", s->merges}, {"read_bytes", s->merge_read_bytes},
+                     {"written_bytes", s->merge_written_bytes});
+    return err;
+}
+
+char *omen_stats_json(omen_db *db)
+{
+    omen_stats s = {.struct_bytes = sizeof(s)};
+    struct omi_buf out = {0};
+    omen_err err = omen_get_stats(db, &s);
+    if (err == OMEN_OK)
+        err = omi_buf_printf(&out, "{\n  \"version\": \"%s\",\n", omen_version());
+    if (err == OMEN_OK)
+        err = OBJECT(&out, "now", {"uptime_us", s.uptime_us}, {"last_seq", s.last_seq},
+                     {"snapshots", s.snapshots}, {"iterators", s.iterators},
+                     {"memtables", s.memtables}, {"immutables", s.immutables},
+                     {"recovered_ops", s.recovered_ops},
+                     {"recovered_cut_bytes", s.recovered_cut_bytes});
+    if (err == OMEN_OK)
+        err = json_reads(&out, &s);
+    if (err == OMEN_OK)
+        err = json_writes(&out, &s);
+    if (err == OMEN_OK)
+        err = json_stalls(&out, &s);
+    if (err == OMEN_OK)
+        err = json_levels(&out, &s);
+    if (err == OMEN_OK)
+        err = OBJECT(&out, "memory", {"memtables", s.memory_memtables}, {"cache", s.memory_cache},
+                     {"filters", s.memory_filters}, {"models", s.memory_models},
+                     {"build", s.memory_build}, {"metadata", s.memory_metadata},
+                     {"log", s.memory_log});
+    if (err == OMEN_OK)
+        err = omi_buf_printf(&out, "  \"io\": {\"engine\": \"%s\", \"why\": \"%s\"}\n}\n",
+                             s.io_engine, s.io_why);
+    if (err != OMEN_OK) {
+        omi_buf_fini(&out);
+        return NULL;
+    }
+    return (char *)out.data;
+}
+
+static omen_err metric(struct omi_buf *out, const char *name, const char *type, const char *help,
+                       uint64_t value)
+{
+    return omi_buf_printf(out, "# HELP omendb_%s %s\n# TYPE omendb_%s %s\nomendb_%s %" PRIu64 "\n",
+                          name, help, name, type, name, value);
+}
+
+static omen_err metric_levels(struct omi_buf *out, const omen_stats *s)
+{
+    omen_err err = omi_buf_printf(out, "# HELP omendb_level_bytes Bytes of tables in a level\n"
+                                       "# TYPE omendb_level_bytes gauge\n");
+    for (uint32_t l = 0; l < s->levels && err == OMEN_OK; l++)
+        err = omi_buf_printf(out, "omendb_level_bytes{level=\"%u\"} %" PRIu64 "\n", l + 1,
+                             s->level[l].bytes);
+    if (err == OMEN_OK)
+        err = omi_buf_printf(out, "# HELP omendb_stall_us_total Microseconds writers waited\n"
+                                  "# TYPE omendb_stall_us_total counter\n");
+    for (size_t i = 0; omen_stall_name(i) != NULL && err == OMEN_OK; i++)
+        err = omi_buf_printf(out, "omendb_stall_us_total{reason=\"%s\"} %" PRIu64 "\n",
+                             omen_stall_name(i), s->stall_us[i]);
+    return err;
+}
+
+char *omen_stats_prometheus(omen_db *db)
+{
+    omen_stats s = {.struct_bytes = sizeof(s)};
+    struct omi_buf out = {0};
+    omen_err err = omen_get_stats(db, &s);
+    const struct {
+        const char *name, *type, *help;
+        uint64_t value;
+    } metrics[] = {
+        {"puts_total", "counter", "Keys written", s.puts},
+        {"deletes_total", "counter", "Deletes written", s.deletes},
+        {"user_bytes_total", "counter", "Bytes of keys and values written by users", s.user_bytes},
+        {"device_bytes_total", "counter", "Bytes written to log and tables", s.device_bytes},
+        {"log_syncs_total", "counter", "Log syncs", s.log_syncs},
+        {"gets_total", "counter", "Keys looked up", s.gets},
+        {"get_blocks_total", "counter", "Data blocks that lookups searched", s.get_blocks},
+        {"filter_probes_total", "counter", "Filters asked", s.filter_probes},
+        {"filter_negatives_total", "counter", "Filters that said no", s.filter_negatives},
+        {"filter_false_positives_total", "counter", "Filters that said maybe in vain",
+         s.filter_false_positives},
+        {"flushes_total", "counter", "Memtables written to tables", s.flushes},
+        {"merges_total", "counter", "Merges done", s.merges},
+        {"merge_written_bytes_total", "counter", "Bytes that merges wrote", s.merge_written_bytes},
+        {"cache_bytes", "gauge", "Bytes of blocks in the cache", s.cache_bytes},
+        {"filter_bytes", "gauge", "Bytes of filters", s.filter_bytes},
+        {"index_bytes", "gauge", "Bytes of block indexes", s.index_bytes},
+        {"index_keys", "gauge", "Entries that the block indexes cover", s.index_keys},
+        {"memtable_bytes", "gauge", "Bytes of memtables", s.memory_memtables},
+    };
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]) && err == OMEN_OK; i++)
+        err = metric(&out, metrics[i].name, metrics[i].type, metrics[i].help, metrics[i].value);
+    if (err == OMEN_OK)
+        err = metric_levels(&out, &s);
+    if (err != OMEN_OK) {
+        omi_buf_fini(&out);
+        return NULL;
+    }
+    return (char *)out.data;
+}

@@ -1,0 +1,168 @@
+/*
+ * table.h - sorted tables (NNNNNN.sst): building, opening, point lookup, cursors, merge sources.
+ * Path:    flush, merge -> table builder; get, seek -> run -> [table] -> block. Bytes:
+ *          docs/format-table.md
+ * File:    header | data blocks | filter | index | properties | footer. The footer's directory has
+ *          slots for absent sections (range deletes, range filter, dictionary: reserved).
+ * Owner:   omi_table_open gives the handle, omi_table_close takes it; frames are released by whoever
+ *          got them.
+ * Errors:  OMEN_CORRUPT names file, offset and section; a damaged filter is dropped ("maybe" for
+ *          all, counted); a damaged index section is rebuilt by walking the blocks (counted).
+ * Threads: an open table: any thread. A builder, cursor or source: one.
+ */
+#ifndef OMI_TABLE_H
+#define OMI_TABLE_H
+
+#include "compaction/merge.h"
+#include "io/env.h"
+#include "learned/block_index.h"
+#include "learned/filter.h"
+#include "lsm/cache.h"
+#include "memtier/extent.h"
+
+/* What the whole database shares with its tables. Counters are relaxed atomics. */
+struct omi_table_env {
+    struct omi_env *env;
+    struct omi_dir *dir;
+    struct omi_cache *cache;
+    struct omi_order order;
+    bool direct; /* open and write table files with OMI_OPEN_DIRECT */
+    struct omi_extent_stats extents;
+    _Atomic uint64_t blocks_read, block_bytes_read; /* from the file, not from the cache */
+    _Atomic uint64_t cache_hits, cache_misses;
+    _Atomic uint64_t index_rebuilt, filters_dropped, certificate_failures;
+    _Atomic uint64_t table_bytes_written;
+    _Atomic uint64_t open_metadata_bytes; /* heap of open tables beside extents */
+};
+
+/* What the manifest keeps of a table, and the properties section. */
+struct omi_table_props {
+    uint64_t file_id; /* random; seeds the checks */
+    uint64_t file_bytes, raw_bytes, data_bytes;
+    uint64_t entries, deletes, range_deletes;
+    uint64_t min_seq, max_seq;
+    uint64_t created_us;
+    uint64_t filter_bytes;
+    struct omi_index_info index;
+    struct omi_buf smallest, largest; /* user keys; owned */
+};
+void omi_table_props_fini(struct omi_table_props *props);
+
+/* ---- building ---- */
+
+struct omi_table_params {
+    uint32_t block_bytes;
+    uint32_t filter_bits; /* 0: no filter */
+    omen_codec codec;
+    uint64_t target_bytes; /* sizes the reused buffers */
+    bool warm;             /* put the blocks into the cache as they are written */
+};
+
+struct omi_table_builder;
+/* Buffers of a whole file are kept and reused; create one per job, not per file. */
+OMEN_MUST_CHECK omen_err omi_table_builder_create(struct omi_table_env *tenv,
+                                                  const struct omi_table_params *params,
+                                                  struct omi_table_builder **builder_out);
+void omi_table_builder_destroy(struct omi_table_builder *builder);
+/* In internal order; copies the entry. */
+OMEN_MUST_CHECK omen_err omi_table_builder_add(struct omi_table_builder *builder,
+                                               const struct omi_entry *entry);
+uint64_t omi_table_builder_raw_bytes(const struct omi_table_builder *builder); /* added so far */
+uint64_t omi_table_builder_memory(const struct omi_table_builder *builder);
+/* Fits, cuts, writes and syncs file number with what was added (>= 1 entry), and is empty again. The
+ * name is not yet durable: the caller syncs the directory. On an error the file is removed as far as
+ * possible and the builder is empty. props_out is finished by the caller. */
+OMEN_MUST_CHECK omen_err omi_table_builder_finish(struct omi_table_builder *builder, uint64_t number,
+                                                  struct omi_table_props *props_out);
+void omi_table_builder_reset(struct omi_table_builder *builder); /* drops what was added */
+
+/* "NNNNNN.sst" (at least six digits). */
+enum { OMI_FILE_NAME_BYTES = 32 };
+void omi_table_name(uint64_t number, char name[static OMI_FILE_NAME_BYTES]);
+
+/* ---- reading ---- */
+
+struct omi_table;
+/* Reads footer, properties, filter and index. file_bytes as the manifest says. */
+OMEN_MUST_CHECK omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number,
+                                        uint64_t file_bytes, struct omi_table **table_out);
+/* forget: the file is about to be deleted, so its cached blocks go too. */
+void omi_table_close(struct omi_table *table, bool forget);
+const struct omi_table_props *omi_table_props(const struct omi_table *table);
+uint64_t omi_table_number(const struct omi_table *table);
+uint32_t omi_table_blocks(const struct omi_table *table);
+
+/* The stages of a point lookup; get runs them in a row, multi_get side by side. */
+void omi_table_prefetch(const struct omi_table *table, uint64_t key_hash);
+bool omi_table_has_filter(const struct omi_table *table);
+bool omi_table_may_hold(const struct omi_table *table, uint64_t key_hash);
+uint32_t omi_table_find_block(const struct omi_table *table, omen_slice key, uint64_t trailer,
+                              struct omi_index_trace *trace);
+/* The block from the cache, or NULL. */
+struct omi_frame *omi_table_cached(struct omi_table *table, uint32_t block);
+/* The block from the cache or the file, pinned. A failed check is read once more, past the cache,
+ * before it is OMEN_CORRUPT. */
+OMEN_MUST_CHECK omen_err omi_table_load(struct omi_table *table, uint32_t block, bool fill_cache,
+                                        struct omi_frame **frame_out);
+/* A load in two halves, for a batch: start fills read (buffer from malloc, aligned), the caller runs
+ * env->ops->read_batch, finish checks, decodes, inserts, and frees the buffer. Always call finish
+ * after start. */
+OMEN_MUST_CHECK omen_err omi_table_load_start(struct omi_table *table, uint32_t block,
+                                              struct omi_read *read);
+OMEN_MUST_CHECK omen_err omi_table_load_finish(struct omi_table *table, uint32_t block,
+                                               bool fill_cache, struct omi_read *read,
+                                               struct omi_frame **frame_out);
+
+/* ---- a cursor over a run: disjoint tables in key order, both directions ---- */
+
+struct omi_run_cursor {
+    struct omi_table *const *tables; /* borrowed, ascending */
+    uint32_t table_count;
+    const struct omi_order *order;
+    bool fill_cache;
+    /* position, private */
+    uint32_t table, block, index;
+    struct omi_frame *frame; /* NULL: not valid */
+    struct omi_entry entry;
+    struct omi_buf key;
+    uint32_t streak; /* consecutive blocks read in one direction: grows the read-ahead */
+    struct omi_frame *ahead[32];
+    uint32_t ahead_count, ahead_next;
+    omen_err err;
+};
+void omi_run_cursor_init(struct omi_run_cursor *c, struct omi_table *const *tables,
+                         uint32_t table_count, const struct omi_order *order, bool fill_cache);
+void omi_run_cursor_fini(struct omi_run_cursor *c);
+/* To the first entry >= (key, trailer). Failures leave it not valid with err set. */
+void omi_run_cursor_seek(struct omi_run_cursor *c, omen_slice key, uint64_t trailer);
+void omi_run_cursor_seek_for_prev(struct omi_run_cursor *c, omen_slice key, uint64_t trailer);
+void omi_run_cursor_first(struct omi_run_cursor *c);
+void omi_run_cursor_last(struct omi_run_cursor *c);
+void omi_run_cursor_next(struct omi_run_cursor *c); /* needs valid */
+void omi_run_cursor_prev(struct omi_run_cursor *c);
+static inline bool omi_run_cursor_valid(const struct omi_run_cursor *c)
+{
+    return c->frame != NULL;
+}
+
+/* ---- a merge source over a run: whole files in large reads, past the cache ---- */
+
+/* Batches of entries of tables[0, count) in order, from the first entry >= (from, newest) when from
+ * is not NULL. Reads ahead chunk_bytes at a time through the env's batches. Close with
+ * omi_table_source_close. The entries of a batch live until the next refill. */
+OMEN_MUST_CHECK omen_err omi_table_source_open(struct omi_table *const *tables, uint32_t table_count,
+                                               uint64_t chunk_bytes,
+                                               struct omi_merge_source **source_out);
+void omi_table_source_close(struct omi_merge_source *source);
+
+/* ---- checking ---- */
+
+struct omi_table_verdict {
+    uint64_t blocks, entries, bytes, errors;
+};
+/* Reads everything: checks, order inside and across blocks, index and filter answers for every key,
+ * bounds and counts against the properties. Each problem is told to problem. */
+OMEN_MUST_CHECK omen_err omi_table_verify(struct omi_table *table, struct omi_table_verdict *verdict,
+                                          void (*problem)(void *ctx, const char *text), void *ctx);
+
+#endif
