@@ -16,7 +16,7 @@
 #include "io/base/entry.h"
 
 enum {
-    OMI_BLOCK_ALIGN = 64,       /* every stored block starts at a multiple of this */
+    OMI_BLOCK_ALIGN = 64, /* every stored block starts at a multiple of this */
     OMI_BLOCK_HEADER_BYTES = 32,
     OMI_BLOCK_ENTRIES_MAX = 65535
 };
@@ -31,8 +31,8 @@ struct omi_codec_state {
 void omi_codec_state_fini(struct omi_codec_state *state);
 
 /* Appends one stored block with entries[0, count) (internal order, count >= 1) to out, padded with
- * zeros to OMI_BLOCK_ALIGN. Stored uncompressed when codec does not pay (less than 1/16 saved). off is
- * the block's offset in the file. bytewise false: the prefix is computed over all keys. */
+ * zeros to OMI_BLOCK_ALIGN. Stored uncompressed when codec does not pay (less than 1/16 saved). off
+ * is the block's offset in the file. bytewise false: the prefix is computed over all keys. */
 OMEN_MUST_CHECK omen_err omi_block_encode(const struct omi_entry *entries, uint32_t count,
                                           bool bytewise, omen_codec codec,
                                           struct omi_codec_state *state, uint64_t file_id,
@@ -53,16 +53,21 @@ OMEN_MUST_CHECK omen_err omi_block_header_decode(const uint8_t *bytes, uint64_t 
 
 /* A decoded block: views into its body, all offsets checked, so that the calls below are safe. */
 struct omi_block {
-    const uint8_t *prefix, *heads, *head_sizes, *tail_offs, *tails, *trailers, *value_offs, *values;
+    const uint8_t *prefix, *heads, *tails, *trailers, *values;
+    const uint8_t *head_sizes;             /* NULL: every head is four key bytes */
+    const uint8_t *tail_offs, *value_offs; /* NULL: all of tail_size, of value_size */
     uint64_t trailer_base;
-    uint32_t count, prefix_size, tail_size, value_size, body_size;
-    uint8_t trailer_width, layout;
+    uint32_t count, prefix_size, tail_size, value_size;
+    uint8_t trailer_width;
+    uint8_t wide; /* offsets are 4 bytes, not 2 */
 };
 
-/* Verifies the check, decompresses into body (capacity >= header.raw_bytes; may be the caller's
- * frame) and validates every offset. OMEN_CORRUPT names where and off. */
-OMEN_MUST_CHECK omen_err omi_block_decode(const uint8_t *stored, const struct omi_block_header *header,
-                                          uint64_t file_id, uint64_t off, const char *where,
+/* Verifies the check, decompresses into body (8-byte aligned, capacity >= header.raw_bytes; the
+ * stored body's own place is allowed, and free, when header.codec is 0) and validates every offset.
+ * The block's views point into body. OMEN_CORRUPT names where and off. */
+OMEN_MUST_CHECK omen_err omi_block_decode(const uint8_t *stored,
+                                          const struct omi_block_header *header, uint64_t file_id,
+                                          uint64_t off, const char *where,
                                           struct omi_codec_state *state, uint8_t *body,
                                           struct omi_block *block_out);
 
@@ -70,7 +75,8 @@ OMEN_MUST_CHECK omen_err omi_block_decode(const uint8_t *stored, const struct om
 uint32_t omi_block_lower_bound(const struct omi_block *block, const struct omi_order *order,
                                omen_slice key, uint64_t trailer);
 uint32_t omi_block_key_size(const struct omi_block *block, uint32_t index);
-/* Writes the key (key_size bytes) to key_buffer; out->key points there, out->value into the body. */
+/* Writes the key (key_size bytes) to key_buffer; out->key points there, out->value into the body.
+ */
 void omi_block_entry(const struct omi_block *block, uint32_t index, uint8_t *key_buffer,
                      struct omi_entry *out);
 /* Is entry index's key equal to key? Without assembling it. */

@@ -30,16 +30,16 @@ struct omi_frame {
 OMEN_MUST_CHECK omen_err omi_cache_create(uint64_t capacity_bytes, struct omi_cache **cache_out);
 void omi_cache_destroy(struct omi_cache *cache); /* no frame is pinned any more */
 void omi_cache_set_capacity(struct omi_cache *cache, uint64_t capacity_bytes);
-uint64_t omi_cache_bytes(const struct omi_cache *cache);    /* kept now, unlinked pinned ones too */
+uint64_t omi_cache_bytes(const struct omi_cache *cache); /* kept now, unlinked pinned ones too */
 uint64_t omi_cache_capacity(const struct omi_cache *cache);
-uint64_t omi_cache_pinned(const struct omi_cache *cache);   /* frames pinned now */
+uint64_t omi_cache_pinned(const struct omi_cache *cache); /* frames pinned now */
 
 /* The pinned frame, or NULL. */
 struct omi_frame *omi_cache_get(struct omi_cache *cache, uint64_t table, uint32_t index);
 /* Is it there? Pins nothing, does not count as use. */
 bool omi_cache_peek(struct omi_cache *cache, uint64_t table, uint32_t index);
-/* A frame of its own with room for body_bytes, pinned, not yet in the cache; makes room by evicting.
- * NULL when memory is short. */
+/* A frame of its own with room for body_bytes, pinned, not yet in the cache; makes room by
+ * evicting. NULL when memory is short. */
 struct omi_frame *omi_frame_create(struct omi_cache *cache, uint64_t table, uint32_t index,
                                    size_t body_bytes);
 /* Puts a filled frame in (keep false: only hands it through). If another thread was first, frame is

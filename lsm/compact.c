@@ -227,16 +227,15 @@ static uint64_t oldest_snapshot_locked(omen_db *db) OMI_REQUIRES(db->mu)
 }
 
 /* The next merge that is due, if any. */
-static omen_err pick_locked(omen_db *db, struct omi_job *job, bool *found_out)
-    OMI_REQUIRES(db->mu)
+static omen_err pick_locked(omen_db *db, struct omi_job *job, bool *found_out) OMI_REQUIRES(db->mu)
 {
     const struct omi_tree *tree = &db->view->version->tree;
     *found_out = false;
     if (!db->auto_compact || db->exclusive || db->closing || db->fatal.code != OMEN_OK)
         return OMEN_OK;
     omen_err err = omi_job_pick(tree, &db->settings.shape, &db->tenv.order,
-                                db->settings.split.target_file_bytes, db->busy, db->busy_count,
-                                job, found_out);
+                                db->settings.split.target_file_bytes, db->busy, db->busy_count, job,
+                                found_out);
     if (err == OMEN_OK && !*found_out)
         err = omi_job_pick_deletes(tree, &db->tenv.order, db->settings.split.target_file_bytes,
                                    oldest_snapshot_locked(db), db->busy, db->busy_count, job,

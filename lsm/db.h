@@ -39,7 +39,8 @@ struct omi_mem {
 
 enum { OMI_IMMUTABLES_MAX = 1, OMI_VIEW_MEMS_MAX = 64 };
 
-/* What a reader holds on to: memtables newest first, and a version. Immutable, reference-counted. */
+/* What a reader holds on to: memtables newest first, and a version. Immutable, reference-counted.
+ */
 struct omi_view {
     _Atomic uint32_t refs;
     uint32_t mem_count;
@@ -89,8 +90,8 @@ struct omen_db {
     struct omi_manifest *manifest;
 
     struct omi_mutex mu;
-    struct omi_cond work; /* background threads wait here */
-    struct omi_cond done; /* something finished: a flush, a merge, a view */
+    struct omi_cond work;   /* background threads wait here */
+    struct omi_cond done;   /* something finished: a flush, a merge, a view */
     struct omi_cond upkeep; /* the upkeep thread sleeps here */
     struct omi_view *view;
     struct omi_mem active;
@@ -116,8 +117,8 @@ struct omen_db {
     _Atomic uint64_t visible_seq;
     _Atomic uint64_t next_number;
     _Atomic uint64_t iterators;
-    _Atomic bool failed; /* fatal.code != OK, for the write path's first look */
-    _Atomic bool unpaced; /* no debt worth slowing anybody for */
+    _Atomic bool failed;          /* fatal.code != OK, for the write path's first look */
+    _Atomic bool unpaced;         /* no debt worth slowing anybody for */
     _Atomic uint64_t build_bytes; /* table builders' memory */
     struct omi_counters counters;
 
@@ -131,8 +132,8 @@ struct omen_db {
 OMEN_MUST_CHECK omen_err omi_db_open(struct omi_env *env, const char *path,
                                      const omen_options *options, omen_db **db_out);
 OMEN_MUST_CHECK omen_err omi_db_destroy(struct omi_env *env, const char *path);
-/* Looks at the directory: OMEN_INVALID when it is something else's, OMEN_NOT_FOUND when nothing is there
- * and nothing may be made. Writes nothing. */
+/* Looks at the directory: OMEN_INVALID when it is something else's, OMEN_NOT_FOUND when nothing is
+ * there and nothing may be made. Writes nothing. */
 OMEN_MUST_CHECK omen_err omi_db_survey(omen_db *db);
 /* Fills manifest, version, memtables and log of a half-made handle from its directory. */
 OMEN_MUST_CHECK omen_err omi_db_recover(omen_db *db);
@@ -155,8 +156,8 @@ void omi_view_publish_locked(omen_db *db, struct omi_version *version, struct om
     OMI_REQUIRES(db->mu);
 
 /* ---- install.c ---- */
-/* Makes edit durable and current: applies it, appends it to the manifest, publishes the view. A flush
- * also drops the oldest immutable. After a failed append the database is read-only. */
+/* Makes edit durable and current: applies it, appends it to the manifest, publishes the view. A
+ * flush also drops the oldest immutable. After a failed append the database is read-only. */
 OMEN_MUST_CHECK omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool flushed)
     OMI_REQUIRES(db->install);
 /* The first failure wins; writes are over. */
@@ -166,13 +167,14 @@ OMEN_MUST_CHECK omen_err omi_db_check(omen_db *db);
 /* Cache capacity and pace after the tree changed. Holds mu. */
 void omi_db_rebalance_locked(omen_db *db, uint64_t worked_bytes) OMI_REQUIRES(db->mu);
 /* Live snapshots and the newest visible seq, ascending; malloc'ed. */
-OMEN_MUST_CHECK omen_err omi_db_snapshot_seqs(omen_db *db, uint64_t **seqs_out, uint32_t *count_out);
+OMEN_MUST_CHECK omen_err omi_db_snapshot_seqs(omen_db *db, uint64_t **seqs_out,
+                                              uint32_t *count_out);
 
 /* ---- output.c: tables out of a merge ---- */
 struct omi_output;
 /* level and age of the run that the tables will join; bottom picks the codec. */
-OMEN_MUST_CHECK omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age, bool last_level,
-                                           struct omi_output **out);
+OMEN_MUST_CHECK omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age,
+                                           bool last_level, struct omi_output **out);
 struct omi_merge_sink *omi_output_sink(struct omi_output *o);
 /* Closes the table being built, if any: at the end and between segments. */
 OMEN_MUST_CHECK omen_err omi_output_cut(struct omi_output *o);
@@ -212,7 +214,8 @@ omen_err omi_block_answer(const struct omi_block *block, const struct omi_order 
                           omen_slice key, uint64_t seq, omen_slice *value_out);
 /* Wraps what was found into a value of the user's; takes the frame over. */
 OMEN_MUST_CHECK omen_err omi_value_make(const struct omi_found *found, omen_value *out);
-OMEN_MUST_CHECK omen_err omi_read_options_check(const omen_db *db, const omen_read_options *options);
+OMEN_MUST_CHECK omen_err omi_read_options_check(const omen_db *db,
+                                                const omen_read_options *options);
 uint64_t omi_read_seq(omen_db *db, const omen_read_options *options);
 
 /* ---- stats.c ---- */

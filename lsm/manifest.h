@@ -2,12 +2,12 @@
  * manifest.h - MANIFEST-NNNNNN: the append-only record of the tree; CURRENT names the live one.
  * Bytes: docs/format-manifest.md
  *
- * A manifest starts with a snapshot edit (the whole state); every later edit is a change. Records are
- * checked with XXH3 seeded by the manifest's random id, numbered and length-framed. Never appended to
- * by a later process: each open writes a new manifest (written, synced; CURRENT.tmp written, synced,
- * renamed; directory synced; then old ones deleted).
- * Errors: after a failed append or sync nothing is deleted and the handle is sealed (OMEN_READ_ONLY).
- * Threads: one at a time (holds db->install).
+ * A manifest starts with a snapshot edit (the whole state); every later edit is a change. Records
+ * are checked with XXH3 seeded by the manifest's random id, numbered and length-framed. Never
+ * appended to by a later process: each open writes a new manifest (written, synced; CURRENT.tmp
+ * written, synced, renamed; directory synced; then old ones deleted). Errors: after a failed append
+ * or sync nothing is deleted and the handle is sealed (OMEN_READ_ONLY). Threads: one at a time
+ * (holds db->install).
  */
 #ifndef OMI_MANIFEST_H
 #define OMI_MANIFEST_H
@@ -31,13 +31,13 @@ struct omi_edit_move { /* a table changing its run by metadata alone */
     uint64_t from_age, to_age, number;
 };
 
-enum { /* omi_edit.has */
-    OMI_EDIT_IDENTITY = 1u << 0, /* comparator, filter_policy, features */
-    OMI_EDIT_COUNTERS = 1u << 1, /* next_number, next_age, last_seq */
-    OMI_EDIT_FLUSHED = 1u << 2,  /* flushed_seq, log_floor */
-    OMI_EDIT_SHAPE = 1u << 3,
-    OMI_EDIT_OPTIONS = 1u << 4, /* options text */
-    OMI_EDIT_LIFETIME = 1u << 5 /* lifetime counters, opaque bytes of stats.c */
+enum {                              /* omi_edit.has */
+       OMI_EDIT_IDENTITY = 1u << 0, /* comparator, filter_policy, features */
+       OMI_EDIT_COUNTERS = 1u << 1, /* next_number, next_age, last_seq */
+       OMI_EDIT_FLUSHED = 1u << 2,  /* flushed_seq, log_floor */
+       OMI_EDIT_SHAPE = 1u << 3,
+       OMI_EDIT_OPTIONS = 1u << 4, /* options text */
+       OMI_EDIT_LIFETIME = 1u << 5 /* lifetime counters, opaque bytes of stats.c */
 };
 
 struct omi_edit {
@@ -51,8 +51,8 @@ struct omi_edit {
      * needed */
     uint64_t flushed_seq, log_floor;
     struct omi_shape shape;
-    uint64_t shape_fixed; /* bit per live option: set by the user, not by a tuner */
-    struct omi_buf options;  /* "name=value\n" lines */
+    uint64_t shape_fixed;   /* bit per live option: set by the user, not by a tuner */
+    struct omi_buf options; /* "name=value\n" lines */
     struct omi_buf lifetime;
     struct omi_edit_removal *removed;
     uint32_t removed_count, removed_capacity;
@@ -68,9 +68,9 @@ OMEN_MUST_CHECK omen_err omi_edit_add(struct omi_edit *edit, uint32_t level, uin
 OMEN_MUST_CHECK omen_err omi_edit_remove(struct omi_edit *edit, uint32_t level, uint64_t age,
                                          uint64_t number);
 OMEN_MUST_CHECK omen_err omi_edit_move(struct omi_edit *edit, const struct omi_edit_move *move);
-/* To and from a record's payload; decode takes bytes that may be anything. Unknown compatible fields
- * are skipped by their length, unknown others are OMEN_UNSUPPORTED. Namespace id 0 is written with
- * every file. */
+/* To and from a record's payload; decode takes bytes that may be anything. Unknown compatible
+ * fields are skipped by their length, unknown others are OMEN_UNSUPPORTED. Namespace id 0 is
+ * written with every file. */
 OMEN_MUST_CHECK omen_err omi_edit_encode(const struct omi_edit *edit, struct omi_buf *out);
 OMEN_MUST_CHECK omen_err omi_edit_decode(const uint8_t *bytes, size_t size, const char *where,
                                          struct omi_edit *edit_out);

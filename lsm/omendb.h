@@ -108,11 +108,11 @@ typedef struct omen_comparator {
 /* ---- options --------------------------------------------------------------------------------- */
 
 enum { /* omen_options.flags */
-    OMEN_CREATE_IF_MISSING = 1u << 0,
-    OMEN_ERROR_IF_EXISTS = 1u << 1,
-    OMEN_OPEN_READ_ONLY = 1u << 2, /* no LOCK, writes nothing, works beside a live writer */
-    OMEN_INLINE_WORK = 1u << 3,    /* flush and compaction run on the writing thread, in order */
-    OMEN_NO_AUTO_COMPACT = 1u << 4 /* flushes happen, merges only on omen_compact */
+       OMEN_CREATE_IF_MISSING = 1u << 0,
+       OMEN_ERROR_IF_EXISTS = 1u << 1,
+       OMEN_OPEN_READ_ONLY = 1u << 2, /* no LOCK, writes nothing, works beside a live writer */
+       OMEN_INLINE_WORK = 1u << 3,    /* flush and compaction run on the writing thread, in order */
+       OMEN_NO_AUTO_COMPACT = 1u << 4 /* flushes happen, merges only on omen_compact */
 };
 
 typedef enum omen_disk { OMEN_DISK_AUTO = 0, OMEN_DISK_SSD = 1, OMEN_DISK_HDD = 2 } omen_disk;
@@ -123,10 +123,10 @@ typedef enum omen_goal {
     OMEN_GOAL_SPACE = 3
 } omen_goal;
 typedef enum omen_codec { /* 0 in an option: from the goal */
-    OMEN_CODEC_DEFAULT = 0,
-    OMEN_CODEC_NONE = 1,
-    OMEN_CODEC_ZSTD_FAST = 2, /* zstd level -1 */
-    OMEN_CODEC_ZSTD = 3       /* zstd level 1 */
+                          OMEN_CODEC_DEFAULT = 0,
+                          OMEN_CODEC_NONE = 1,
+                          OMEN_CODEC_ZSTD_FAST = 2, /* zstd level -1 */
+                          OMEN_CODEC_ZSTD = 3       /* zstd level 1 */
 } omen_codec;
 typedef enum omen_io_engine {
     OMEN_IO_ENGINE_AUTO = 0, /* io_uring where it can be had */
@@ -173,18 +173,20 @@ typedef struct omen_options {
     uint32_t runs_level[OMEN_LEVELS_MAX];
 } omen_options;
 
-enum { OMEN_SYNC = 1u << 0 }; /* omen_write_options.flags: durable on disk before the call returns */
+enum {
+    OMEN_SYNC = 1u << 0
+}; /* omen_write_options.flags: durable on disk before the call returns */
 typedef struct omen_write_options {
     size_t struct_bytes;
     uint32_t flags;
     uint32_t reserved;
 } omen_write_options;
 
-enum { /* omen_read_options.flags */
-    OMEN_NO_FILL_CACHE = 1u << 0, /* blocks read from disk are not kept */
-    OMEN_HAS_LOWER = 1u << 1,     /* lower is a bound, inclusive */
-    OMEN_HAS_UPPER = 1u << 2,     /* upper is a bound, exclusive */
-    OMEN_HAS_PREFIX = 1u << 3     /* only keys that start with prefix; bytewise order only */
+enum {                               /* omen_read_options.flags */
+       OMEN_NO_FILL_CACHE = 1u << 0, /* blocks read from disk are not kept */
+       OMEN_HAS_LOWER = 1u << 1,     /* lower is a bound, inclusive */
+       OMEN_HAS_UPPER = 1u << 2,     /* upper is a bound, exclusive */
+       OMEN_HAS_PREFIX = 1u << 3     /* only keys that start with prefix; bytewise order only */
 };
 typedef struct omen_read_options {
     size_t struct_bytes;
@@ -212,7 +214,8 @@ typedef struct omen_split {
     uint32_t background_jobs;
 } omen_split;
 /* Resolves options without opening anything. */
-OMEN_API OMEN_MUST_CHECK omen_err omen_options_split(const omen_options *options, omen_split *split);
+OMEN_API OMEN_MUST_CHECK omen_err omen_options_split(const omen_options *options,
+                                                     omen_split *split);
 
 /* ---- a database ------------------------------------------------------------------------------ */
 
@@ -335,7 +338,7 @@ typedef struct omen_stats {
     size_t struct_bytes;
     uint32_t levels; /* now: how many of level[] are in use */
     uint32_t reserved;
-    uint64_t uptime_us; /* of this handle */
+    uint64_t uptime_us;                                             /* of this handle */
     uint64_t last_seq, snapshots, iterators, memtables, immutables; /* now */
     uint64_t puts, deletes, batches, user_bytes, log_bytes, log_syncs, device_bytes;
     uint64_t gets, get_hits, get_memtable_hits, get_blocks, multi_get_keys;
@@ -349,7 +352,7 @@ typedef struct omen_stats {
     uint64_t stall_count[4], stall_us[4]; /* memtables, debt, runs, space: omen_stall_name */
     uint64_t memory_memtables, memory_cache, memory_filters, memory_models; /* now, bytes */
     uint64_t memory_build, memory_metadata, memory_log;                     /* now, bytes */
-    uint64_t recovered_ops, recovered_cut_bytes; /* by this open */
+    uint64_t recovered_ops, recovered_cut_bytes;                            /* by this open */
     char io_engine[16];
     char io_why[112];
     omen_level_stats level[OMEN_LEVELS_MAX];
@@ -371,10 +374,8 @@ typedef struct omen_table_info {
     omen_slice first_key, last_key;
 } omen_table_info;
 /* Calls table for each table, level 1 first, newest run first, in key order. */
-OMEN_API OMEN_MUST_CHECK omen_err omen_list_tables(omen_db *db,
-                                                   void (*table)(void *context,
-                                                                 const omen_table_info *info),
-                                                   void *context);
+OMEN_API OMEN_MUST_CHECK omen_err omen_list_tables(
+    omen_db *db, void (*table)(void *context, const omen_table_info *info), void *context);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,6 @@
 /*
- * options.h - from three inputs (memory, disk, goal) and overrides to the figures the engine runs by.
- * Path: omen_open -> check -> merge with what the database stored -> resolve.
+ * options.h - from three inputs (memory, disk, goal) and overrides to the figures the engine runs
+ * by. Path: omen_open -> check -> merge with what the database stored -> resolve.
  */
 #ifndef OMI_OPTIONS_H
 #define OMI_OPTIONS_H
@@ -20,8 +20,8 @@ struct omi_settings {
     bool direct;
 };
 
-/* Copies the caller's struct, which may be of an older, shorter size, and checks every field's range.
- * NULL: all defaults. */
+/* Copies the caller's struct, which may be of an older, shorter size, and checks every field's
+ * range. NULL: all defaults. */
 OMEN_MUST_CHECK omen_err omi_options_copy(const omen_options *from, omen_options *to);
 /* Fields that are 0 in options take what text ("name=value" lines of the manifest) says. */
 OMEN_MUST_CHECK omen_err omi_options_merge_stored(omen_options *options, omen_slice text);

@@ -4,11 +4,10 @@
  *          docs/format-table.md
  * File:    header | data blocks | filter | index | properties | footer. The footer's directory has
  *          slots for absent sections (range deletes, range filter, dictionary: reserved).
- * Owner:   omi_table_open gives the handle, omi_table_close takes it; frames are released by whoever
- *          got them.
- * Errors:  OMEN_CORRUPT names file, offset and section; a damaged filter is dropped ("maybe" for
- *          all, counted); a damaged index section is rebuilt by walking the blocks (counted).
- * Threads: an open table: any thread. A builder, cursor or source: one.
+ * Owner:   omi_table_open gives the handle, omi_table_close takes it; frames are released by
+ * whoever got them. Errors:  OMEN_CORRUPT names file, offset and section; a damaged filter is
+ * dropped ("maybe" for all, counted); a damaged index section is rebuilt by walking the blocks
+ * (counted). Threads: an open table: any thread. A builder, cursor or source: one.
  */
 #ifndef OMI_TABLE_H
 #define OMI_TABLE_H
@@ -54,8 +53,7 @@ struct omi_table_params {
     uint32_t block_bytes;
     uint32_t filter_bits; /* 0: no filter */
     omen_codec codec;
-    uint64_t target_bytes; /* sizes the reused buffers */
-    bool warm;             /* put the blocks into the cache as they are written */
+    uint64_t target_bytes; /* raw bytes of a file, for the size of buffers */
 };
 
 struct omi_table_builder;
@@ -69,10 +67,11 @@ OMEN_MUST_CHECK omen_err omi_table_builder_add(struct omi_table_builder *builder
                                                const struct omi_entry *entry);
 uint64_t omi_table_builder_raw_bytes(const struct omi_table_builder *builder); /* added so far */
 uint64_t omi_table_builder_memory(const struct omi_table_builder *builder);
-/* Fits, cuts, writes and syncs file number with what was added (>= 1 entry), and is empty again. The
- * name is not yet durable: the caller syncs the directory. On an error the file is removed as far as
- * possible and the builder is empty. props_out is finished by the caller. */
-OMEN_MUST_CHECK omen_err omi_table_builder_finish(struct omi_table_builder *builder, uint64_t number,
+/* Fits, cuts, writes and syncs file number with what was added (>= 1 entry), and is empty again.
+ * The name is not yet durable: the caller syncs the directory. On an error the file is removed as
+ * far as possible and the builder is empty. props_out is finished by the caller. */
+OMEN_MUST_CHECK omen_err omi_table_builder_finish(struct omi_table_builder *builder,
+                                                  uint64_t number,
                                                   struct omi_table_props *props_out);
 void omi_table_builder_reset(struct omi_table_builder *builder); /* drops what was added */
 
@@ -104,9 +103,9 @@ struct omi_frame *omi_table_cached(struct omi_table *table, uint32_t block);
  * before it is OMEN_CORRUPT. */
 OMEN_MUST_CHECK omen_err omi_table_load(struct omi_table *table, uint32_t block, bool fill_cache,
                                         struct omi_frame **frame_out);
-/* A load in two halves, for a batch: start fills read (buffer from malloc, aligned), the caller runs
- * env->ops->read_batch, finish checks, decodes, inserts, and frees the buffer. Always call finish
- * after start. */
+/* A load in two halves, for a batch: start fills read (buffer from malloc, aligned), the caller
+ * runs env->ops->read_batch, finish checks, decodes, inserts, and frees the buffer. Always call
+ * finish after start. */
 OMEN_MUST_CHECK omen_err omi_table_load_start(struct omi_table *table, uint32_t block,
                                               struct omi_read *read);
 OMEN_MUST_CHECK omen_err omi_table_load_finish(struct omi_table *table, uint32_t block,
@@ -150,8 +149,8 @@ static inline bool omi_run_cursor_valid(const struct omi_run_cursor *c)
 /* Batches of entries of tables[0, count) in order, from the first entry >= (from, newest) when from
  * is not NULL. Reads ahead chunk_bytes at a time through the env's batches. Close with
  * omi_table_source_close. The entries of a batch live until the next refill. */
-OMEN_MUST_CHECK omen_err omi_table_source_open(struct omi_table *const *tables, uint32_t table_count,
-                                               uint64_t chunk_bytes,
+OMEN_MUST_CHECK omen_err omi_table_source_open(struct omi_table *const *tables,
+                                               uint32_t table_count, uint64_t chunk_bytes,
                                                struct omi_merge_source **source_out);
 void omi_table_source_close(struct omi_merge_source *source);
 
@@ -162,7 +161,8 @@ struct omi_table_verdict {
 };
 /* Reads everything: checks, order inside and across blocks, index and filter answers for every key,
  * bounds and counts against the properties. Each problem is told to problem. */
-OMEN_MUST_CHECK omen_err omi_table_verify(struct omi_table *table, struct omi_table_verdict *verdict,
+OMEN_MUST_CHECK omen_err omi_table_verify(struct omi_table *table,
+                                          struct omi_table_verdict *verdict,
                                           void (*problem)(void *ctx, const char *text), void *ctx);
 
 #endif

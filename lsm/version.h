@@ -32,8 +32,8 @@ struct omi_run_view {
     uint64_t age;
     struct omi_table **tables;
     struct omi_tree_file **files;
-    uint64_t *largest_heads;     /* of each table's largest key, after the common prefix */
-    const uint8_t *prefix;       /* common to all smallest and largest keys */
+    uint64_t *largest_heads; /* of each table's largest key, after the common prefix */
+    const uint8_t *prefix;   /* common to all smallest and largest keys */
     size_t prefix_size;
 };
 
@@ -45,12 +45,12 @@ struct omi_version {
     uint64_t table_count, bytes, entries;
 };
 
-/* The version after edit; base may be NULL (empty). Opens added tables, or takes them from opened (an
- * array of edit->added_count handles whose references it takes over), else opens by number.
+/* The version after edit; base may be NULL (empty). Opens added tables, or takes them from opened
+ * (an array of edit->added_count handles whose references it takes over), else opens by number.
  * OMEN_CORRUPT when the edit does not fit base: a table removed that is not there, tables of a run
  * that overlap. */
-OMEN_MUST_CHECK omen_err omi_version_apply(const struct omi_version *base, const struct omi_edit *edit,
-                                           struct omi_table_env *tenv,
+OMEN_MUST_CHECK omen_err omi_version_apply(const struct omi_version *base,
+                                           const struct omi_edit *edit, struct omi_table_env *tenv,
                                            struct omi_live_table *const *opened,
                                            struct omi_version **out);
 void omi_version_ref(struct omi_version *v);

@@ -3,17 +3,17 @@
  * Path:    omen_put -> [log] -> memtable -> flush -> table. Bytes: docs/format-wal.md
  *
  * Files NNNNNN.log are slots; the segment number in the header, not the name, orders them. Each
- * activation of a slot has a random nonce; a frame is hashed with XXH3 seeded by the nonce, carries the
- * hash of the frame before it (the first frame of a segment: the last hash of the segment before) and
- * the length of this segment already known to be durable. So: stale bytes of a recycled slot, a cut at
- * a frame boundary and a missing segment are all noticed.
- * Durability: the header is synced, and the directory, before the first frame of a segment counts as
- * synced; a sync covers older needed segments first. A failed fdatasync or append seals the log for
- * ever: later calls return OMEN_READ_ONLY with the first failure's words; never retried.
- * Errors:  a failed append returns OMEN_UNKNOWN (the frame may be there after reopening), or
- *          OMEN_FULL when the disk is full (the frame is not acknowledged; the log is sealed too).
- * Threads: append: one at a time (holds db->commit). omi_wal_sync: any number, beside appends; they
- *          share one fdatasync. A lone caller syncs itself.
+ * activation of a slot has a random nonce; a frame is hashed with XXH3 seeded by the nonce, carries
+ * the hash of the frame before it (the first frame of a segment: the last hash of the segment
+ * before) and the length of this segment already known to be durable. So: stale bytes of a recycled
+ * slot, a cut at a frame boundary and a missing segment are all noticed. Durability: the header is
+ * synced, and the directory, before the first frame of a segment counts as synced; a sync covers
+ * older needed segments first. A failed fdatasync or append seals the log for ever: later calls
+ * return OMEN_READ_ONLY with the first failure's words; never retried. Errors:  a failed append
+ * returns OMEN_UNKNOWN (the frame may be there after reopening), or OMEN_FULL when the disk is full
+ * (the frame is not acknowledged; the log is sealed too). Threads: append: one at a time (holds
+ * db->commit). omi_wal_sync: any number, beside appends; they share one fdatasync. A lone caller
+ * syncs itself.
  */
 #ifndef OMI_WAL_H
 #define OMI_WAL_H
@@ -44,8 +44,8 @@ struct omi_wal;
 struct omi_wal_params {
     uint64_t (*next_number)(void *ctx); /* of the next slot file */
     void *number_ctx;
-    uint64_t segment;       /* of the first segment to activate */
-    uint64_t chain;         /* last hash of the segment before; 0 at the start of a history */
+    uint64_t segment; /* of the first segment to activate */
+    uint64_t chain;   /* last hash of the segment before; 0 at the start of a history */
 };
 
 /* Creates and activates a first segment: on return its header and name are durable. */
@@ -63,9 +63,9 @@ OMEN_MUST_CHECK omen_err omi_wal_sync(struct omi_wal *wal, uint64_t position);
 /* Switches to a new segment (at a memtable rotation): later frames go there. The old one is synced
  * no later than the next sync. */
 OMEN_MUST_CHECK omen_err omi_wal_rotate(struct omi_wal *wal);
-uint64_t omi_wal_segment(const struct omi_wal *wal);     /* the active one */
+uint64_t omi_wal_segment(const struct omi_wal *wal);       /* the active one */
 uint64_t omi_wal_segment_bytes(const struct omi_wal *wal); /* appended to the active one */
-uint64_t omi_wal_bytes(const struct omi_wal *wal);       /* appended in all */
+uint64_t omi_wal_bytes(const struct omi_wal *wal);         /* appended in all */
 uint64_t omi_wal_syncs(const struct omi_wal *wal);
 /* Deletes the files of segments below floor; the manifest edit that says so is already durable. */
 OMEN_MUST_CHECK omen_err omi_wal_release(struct omi_wal *wal, uint64_t floor);
@@ -75,17 +75,18 @@ OMEN_MUST_CHECK omen_err omi_wal_status(const struct omi_wal *wal);
 /* ---- recovery ---- */
 
 struct omi_wal_recovery {
-    uint64_t floor;       /* in: lowest segment still needed; lower ones are ignored */
-    uint64_t flushed_seq; /* in: operations with seq <= this are skipped */
-    uint64_t last_seq;    /* out: of the last operation found (or flushed_seq) */
-    uint64_t next_segment, chain; /* out: for omi_wal_params */
+    uint64_t floor;                 /* in: lowest segment still needed; lower ones are ignored */
+    uint64_t flushed_seq;           /* in: operations with seq <= this are skipped */
+    uint64_t last_seq;              /* out: of the last operation found (or flushed_seq) */
+    uint64_t next_segment, chain;   /* out: for omi_wal_params */
     uint64_t operations, cut_bytes; /* out: replayed; dropped as unsynced tail */
-    uint64_t files;       /* out */
+    uint64_t files;                 /* out */
 };
 /* Reads all .log files of dir, in segment order, and hands every operation in seq order to each.
- * At the first bad frame: if a later valid frame of this segment or a later segment proves that synced data
- * is damaged: OMEN_CORRUPT naming file and offset. If none does, it is an unsynced tail: cut there,
- * counted, and everything after it in order is dropped. A read error is never the end of the log. */
+ * At the first bad frame: if a later valid frame of this segment or a later segment proves that
+ * synced data is damaged: OMEN_CORRUPT naming file and offset. If none does, it is an unsynced
+ * tail: cut there, counted, and everything after it in order is dropped. A read error is never the
+ * end of the log. */
 OMEN_MUST_CHECK omen_err omi_wal_recover(struct omi_dir *dir, struct omi_wal_recovery *recovery,
                                          omen_err (*each)(void *ctx, const struct omi_entry *entry),
                                          void *ctx);

@@ -1,7 +1,7 @@
 /*
- * extent.h - movable homes of filters and models. A table reaches its index and filter sections only
- * through extents, so that a tier can place and move them; every extent is self-contained bytes
- * (offsets, no pointers), 64-byte aligned. Today every extent is near memory (the heap).
+ * extent.h - movable homes of filters and models. A table reaches its index and filter sections
+ * only through extents, so that a tier can place and move them; every extent is self-contained
+ * bytes (offsets, no pointers), 64-byte aligned. Today every extent is near memory (the heap).
  * Threads: bytes are immutable after omi_extent_create returned and the owner filled them.
  */
 #ifndef OMI_EXTENT_H
@@ -19,8 +19,9 @@ struct omi_extent_stats {
 };
 
 /* size bytes at 64-byte alignment, zeroed. stats outlives the extent. */
-OMEN_MUST_CHECK omen_err omi_extent_create(struct omi_extent_stats *stats, enum omi_extent_kind kind,
-                                           size_t size, struct omi_extent **extent_out);
+OMEN_MUST_CHECK omen_err omi_extent_create(struct omi_extent_stats *stats,
+                                           enum omi_extent_kind kind, size_t size,
+                                           struct omi_extent **extent_out);
 void omi_extent_destroy(struct omi_extent *extent); /* NULL is fine */
 uint8_t *omi_extent_bytes(struct omi_extent *extent);
 size_t omi_extent_size(const struct omi_extent *extent);

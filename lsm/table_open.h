@@ -1,0 +1,46 @@
+/* table_open.h - an open table from the inside; private to table_*.c and run_cursor.c. */
+#ifndef OMI_TABLE_OPEN_H
+#define OMI_TABLE_OPEN_H
+
+#include "lsm/table_format.h"
+
+/* A damaged index section's stand-in: where each block is and its last entry's key, from the
+ * blocks. */
+struct omi_walked_block {
+    uint64_t off, trailer;
+    uint32_t size, key_size;
+    const uint8_t *key;
+};
+
+struct omi_table {
+    struct omi_table_env *tenv;
+    uint64_t number, file_bytes, id; /* id: what its blocks are cached under */
+    char name[OMI_FILE_NAME_BYTES];
+    struct omi_file *file;
+    bool direct;
+    struct omi_table_footer footer;
+    struct omi_table_props props;
+    struct omi_extent *filter_extent, *index_extent; /* NULL: absent or damaged */
+    struct omi_filter filter;
+    struct omi_index *index; /* NULL: walked */
+    struct omi_walked_block *walked;
+    uint32_t blocks;
+    size_t heap_bytes;
+};
+
+/* size bytes at off, exactly; aligned reads are this function's care. OMEN_CORRUPT at a short file.
+ */
+OMEN_MUST_CHECK omen_err omi_table_read(struct omi_table *t, uint64_t off, size_t size,
+                                        uint8_t *out);
+void omi_table_locate(const struct omi_table *t, uint32_t block, uint64_t *off, uint32_t *size);
+/* Checks and decodes stored bytes of a block into a frame of its own, pinned. */
+OMEN_MUST_CHECK omen_err omi_table_frame(struct omi_table *t, uint32_t block, const uint8_t *stored,
+                                         struct omi_frame **frame_out);
+/* Finds and decodes all blocks one after the other, by their headers alone; each gets a block's
+ * place and its decoded form, valid during the call. */
+OMEN_MUST_CHECK omen_err omi_table_walk(struct omi_table *t,
+                                        omen_err (*each)(void *ctx, uint64_t off, uint32_t size,
+                                                         const struct omi_block *block),
+                                        void *ctx);
+
+#endif

@@ -1,0 +1,435 @@
+/* table_reader.c - opening a table, and the stages of a point lookup in it. */
+#include "io/base/hash.h"
+#include "lsm/scratch.h"
+#include "lsm/table_open.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum { SECTOR = 512 };
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static omen_err short_file(const struct omi_table *t, uint64_t off, size_t got, size_t size)
+{
+    return omi_fail(OMEN_CORRUPT, 0,
+                    "%s: %zu bytes at offset %" PRIu64 " where %zu should be: the file is cut",
+                    t->name, got, off, size);
+}
+
+/* Widens [off, off + size) to sectors when the file is direct. */
+static uint64_t read_from(const struct omi_table *t, uint64_t off)
+{
+    return t->direct ? off / SECTOR * SECTOR : off;
+}
+
+static size_t read_size(const struct omi_table *t, uint64_t off, size_t size)
+{
+    if (!t->direct)
+        return size;
+    uint64_t end = (off + size + SECTOR - 1) / SECTOR * SECTOR;
+    return (size_t)(end - read_from(t, off));
+}
+
+omen_err omi_table_read(struct omi_table *t, uint64_t off, size_t size, uint8_t *out)
+{
+    size_t got = 0;
+    if (!t->direct) {
+        omen_err err = omi_file_pread(t->file, out, size, off, &got);
+        return err == OMEN_OK && got < size ? short_file(t, off, got, size) : err;
+    }
+    size_t wide = read_size(t, off, size), skip = (size_t)(off - read_from(t, off));
+    uint8_t *bytes = aligned_alloc(4096, (wide + 4095) / 4096 * 4096);
+    if (bytes == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "%s: %zu bytes to read", t->name, wide);
+    omen_err err = omi_file_pread(t->file, bytes, wide, off - skip, &got);
+    if (err == OMEN_OK && got < skip + size)
+        err = short_file(t, off, got, size);
+    if (err == OMEN_OK)
+        memcpy(out, bytes + skip, size);
+    free(bytes);
+    return err;
+}
+
+/* A section's bytes, checked, into memory of its own. */
+static omen_err section_load(struct omi_table *t, enum omi_table_section which,
+                             enum omi_extent_kind kind, struct omi_extent **out)
+{
+    static const char *const names[] = {"filter", "index"};
+    const struct omi_section_place *s = &t->footer.sections[which];
+    omen_err err = omi_extent_create(&t->tenv->extents, kind, (size_t)s->size, out);
+    if (err == OMEN_OK)
+        err = omi_table_read(t, s->off, (size_t)s->size, omi_extent_bytes(*out));
+    if (err == OMEN_OK && omi_checksum(omi_extent_bytes(*out), (size_t)s->size,
+                                       t->footer.file_id ^ s->off) != s->check)
+        err = omi_fail(OMEN_CORRUPT, 0,
+                       "%s: the %s section at offset %" PRIu64 " does not match its check", t->name,
+                       names[which], s->off);
+    if (err != OMEN_OK) {
+        omi_extent_destroy(*out);
+        *out = NULL;
+    }
+    return err;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static omen_err open_footer(struct omi_table *t)
+{
+    uint8_t bytes[OMI_TABLE_FOOTER_BYTES], header[OMI_TABLE_HEADER_BYTES];
+    uint64_t actual, file_id;
+    omen_err err = omi_file_size(t->file, &actual);
+    if (err != OMEN_OK)
+        return err;
+    if (actual != t->file_bytes ||
+        actual < OMI_TABLE_HEADER_BYTES + (uint64_t)OMI_TABLE_FOOTER_BYTES)
+        return omi_fail(OMEN_CORRUPT, 0, "%s has %" PRIu64 " bytes, the manifest says %" PRIu64,
+                        t->name, actual, t->file_bytes);
+    err = omi_table_read(t, actual - sizeof(bytes), sizeof(bytes), bytes);
+    if (err == OMEN_OK)
+        err = omi_table_footer_decode(bytes, actual, t->name, &t->footer);
+    if (err == OMEN_OK)
+        err = omi_table_read(t, 0, sizeof(header), header);
+    if (err == OMEN_OK)
+        err = omi_table_header_decode(header, t->name, &file_id);
+    if (err == OMEN_OK && file_id != t->footer.file_id)
+        err = omi_fail(OMEN_CORRUPT, 0, "%s: header and footer are of different tables", t->name);
+    return err;
+}
+
+static omen_err open_props(struct omi_table *t)
+{
+    const struct omi_section_place *s = &t->footer.sections[OMI_SECTION_PROPERTIES];
+    uint8_t *bytes = malloc((size_t)s->size + 1);
+    if (bytes == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "%s: properties", t->name);
+    omen_err err = omi_table_read(t, s->off, (size_t)s->size, bytes);
+    if (err == OMEN_OK && (s->size == 0 || omi_checksum(bytes, (size_t)s->size,
+                                                        t->footer.file_id ^ s->off) != s->check))
+        err = omi_fail(OMEN_CORRUPT, 0,
+                       "%s: the properties at offset %" PRIu64 " do not match their check", t->name,
+                       s->off);
+    if (err == OMEN_OK)
+        err = omi_table_props_decode(bytes, (size_t)s->size, t->name, &t->props);
+    free(bytes);
+    if (err != OMEN_OK)
+        return err;
+    t->props.file_id = t->footer.file_id;
+    t->props.file_bytes = t->file_bytes;
+    t->props.data_bytes = t->footer.data_end;
+    t->props.filter_bytes = t->footer.sections[OMI_SECTION_FILTER].size;
+    if (omi_key_compare(&t->tenv->order, omi_slice(t->props.smallest.data, t->props.smallest.size),
+                        omi_slice(t->props.largest.data, t->props.largest.size)) > 0)
+        return omi_fail(OMEN_CORRUPT, 0, "%s: its smallest key lies after its largest", t->name);
+    return OMEN_OK;
+}
+
+/* Without its filter a table answers "maybe": slower, never wrong. */
+static omen_err open_filter(struct omi_table *t)
+{
+    if (t->footer.sections[OMI_SECTION_FILTER].size == 0 || !omi_order_is_bytewise(&t->tenv->order))
+        return OMEN_OK;
+    omen_err err = section_load(t, OMI_SECTION_FILTER, OMI_EXTENT_FILTER, &t->filter_extent);
+    if (err == OMEN_OK)
+        err = omi_filter_open(omi_extent_bytes(t->filter_extent), omi_extent_size(t->filter_extent),
+                              &t->filter);
+    if (err != OMEN_CORRUPT && err != OMEN_UNSUPPORTED)
+        return err;
+    omi_extent_destroy(t->filter_extent);
+    t->filter_extent = NULL;
+    t->filter = (struct omi_filter){0};
+    atomic_fetch_add(&t->tenv->filters_dropped, 1);
+    return OMEN_OK;
+}
+
+struct rebuild {
+    struct omi_table *t;
+    uint32_t capacity;
+};
+
+static omen_err rebuild_one(void *ctx, uint64_t off, uint32_t size, const struct omi_block *block)
+{
+    struct rebuild *r = ctx;
+    struct omi_table *t = r->t;
+    if (t->blocks == r->capacity) {
+        uint32_t capacity = r->capacity * 2 + 64;
+        struct omi_walked_block *walked = realloc(t->walked, capacity * sizeof(*walked));
+        if (walked == NULL)
+            return omi_fail(OMEN_NO_MEMORY, 0, "%s: rebuilding its index", t->name);
+        t->walked = walked;
+        r->capacity = capacity;
+    }
+    uint32_t last = block->count - 1, key_size = omi_block_key_size(block, last);
+    uint8_t *key = malloc((size_t)key_size + 1);
+    if (key == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "%s: rebuilding its index", t->name);
+    struct omi_entry entry;
+    omi_block_entry(block, last, key, &entry);
+    t->walked[t->blocks++] = (struct omi_walked_block){off, entry.trailer, size, key_size, key};
+    t->heap_bytes += sizeof(*t->walked) + key_size;
+    return OMEN_OK;
+}
+
+static omen_err open_index(struct omi_table *t)
+{
+    omen_err err = OMEN_CORRUPT;
+    if (t->footer.sections[OMI_SECTION_INDEX].size != 0)
+        err = section_load(t, OMI_SECTION_INDEX, OMI_EXTENT_MODEL, &t->index_extent);
+    if (err == OMEN_OK) {
+        err = omi_index_open(omi_extent_bytes(t->index_extent), omi_extent_size(t->index_extent),
+                             &t->tenv->order, t->footer.data_end, &t->index);
+        if (err == OMEN_OK) {
+            t->blocks = omi_index_blocks(t->index);
+            t->heap_bytes += omi_index_heap_bytes(t->index);
+            return OMEN_OK;
+        }
+    }
+    if (err != OMEN_CORRUPT)
+        return err;
+    omi_extent_destroy(t->index_extent);
+    t->index_extent = NULL;
+    struct rebuild r = {.t = t};
+    err = omi_table_walk(t, rebuild_one, &r);
+    if (err == OMEN_OK && t->blocks == 0)
+        err = omi_fail(OMEN_CORRUPT, 0, "%s holds no block", t->name);
+    if (err == OMEN_OK)
+        atomic_fetch_add(&t->tenv->index_rebuilt, 1);
+    return err;
+}
+
+static _Atomic uint64_t next_id = 1; /* cache identities, unique in the process */
+
+static void table_free(struct omi_table *t)
+{
+    omi_index_close(t->index);
+    for (uint32_t i = 0; t->walked != NULL && i < t->blocks; i++)
+        free((void *)(uintptr_t)t->walked[i].key);
+    free(t->walked);
+    omi_extent_destroy(t->filter_extent);
+    omi_extent_destroy(t->index_extent);
+    omi_table_props_fini(&t->props);
+    (void)omi_file_close(t->file);
+    free(t);
+}
+
+omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number, uint64_t file_bytes,
+                        struct omi_table **table_out)
+{
+    *table_out = NULL;
+    struct omi_table *t = calloc(1, sizeof(*t));
+    if (t == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "table %06" PRIu64, number);
+    t->tenv = tenv;
+    t->number = number;
+    t->file_bytes = file_bytes;
+    t->id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
+    omi_table_name(number, t->name);
+    omen_err err = omi_file_open(tenv->dir, t->name, OMI_OPEN_READ,
+                                 tenv->direct ? OMI_OPEN_DIRECT : 0, &t->file);
+    if (err == OMEN_OK) {
+        t->direct = tenv->env->ops->file_direct(t->file);
+        tenv->env->ops->file_advise(t->file, OMI_ADVISE_RANDOM);
+        err = open_footer(t);
+    }
+    if (err == OMEN_OK)
+        err = open_props(t);
+    if (err == OMEN_OK)
+        err = open_filter(t);
+    if (err == OMEN_OK)
+        err = open_index(t);
+    if (err != OMEN_OK) {
+        table_free(t);
+        return err;
+    }
+    t->heap_bytes += sizeof(*t) + t->props.smallest.capacity + t->props.largest.capacity;
+    atomic_fetch_add(&tenv->open_metadata_bytes, t->heap_bytes);
+    *table_out = t;
+    return OMEN_OK;
+}
+
+void omi_table_close(struct omi_table *t, bool forget)
+{
+    if (t == NULL)
+        return;
+    if (forget)
+        omi_cache_forget(t->tenv->cache, t->id, t->blocks);
+    atomic_fetch_sub(&t->tenv->open_metadata_bytes, t->heap_bytes);
+    table_free(t);
+}
+
+const struct omi_table_props *omi_table_props(const struct omi_table *t)
+{
+    return &t->props;
+}
+
+uint64_t omi_table_number(const struct omi_table *t)
+{
+    return t->number;
+}
+
+uint32_t omi_table_blocks(const struct omi_table *t)
+{
+    return t->blocks;
+}
+
+/* ---- looking up ------------------------------------------------------------------------------ */
+
+void omi_table_prefetch(const struct omi_table *t, uint64_t key_hash)
+{
+    if (t->filter.line_count != 0)
+        omi_filter_prefetch(&t->filter, key_hash);
+}
+
+bool omi_table_has_filter(const struct omi_table *t)
+{
+    return t->filter.line_count != 0;
+}
+
+bool omi_table_may_hold(const struct omi_table *t, uint64_t key_hash)
+{
+    return t->filter.line_count == 0 || omi_filter_may_hold(&t->filter, key_hash);
+}
+
+/* The first block whose last entry is >= (key, trailer); past all of them, the last block. */
+static uint32_t find_walked(const struct omi_table *t, omen_slice key, uint64_t trailer)
+{
+    uint32_t low = 0, high = t->blocks - 1;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        const struct omi_walked_block *w = &t->walked[middle];
+        if (omi_internal_compare(&t->tenv->order, omi_slice(w->key, w->key_size), w->trailer, key,
+                                 trailer) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+uint32_t omi_table_find_block(const struct omi_table *t, omen_slice key, uint64_t trailer,
+                              struct omi_index_trace *trace)
+{
+    return t->index != NULL ? omi_index_find(t->index, key, trailer, trace)
+                            : find_walked(t, key, trailer);
+}
+
+void omi_table_locate(const struct omi_table *t, uint32_t block, uint64_t *off, uint32_t *size)
+{
+    if (t->index != NULL) {
+        omi_index_locate(t->index, block, off, size);
+        return;
+    }
+    *off = t->walked[block].off;
+    *size = t->walked[block].size;
+}
+
+struct omi_frame *omi_table_cached(struct omi_table *t, uint32_t block)
+{
+    struct omi_frame *f = omi_cache_get(t->tenv->cache, t->id, block);
+    atomic_fetch_add_explicit(f != NULL ? &t->tenv->cache_hits : &t->tenv->cache_misses, 1,
+                              memory_order_relaxed);
+    return f;
+}
+
+omen_err omi_table_frame(struct omi_table *t, uint32_t block, const uint8_t *stored,
+                         struct omi_frame **frame_out)
+{
+    uint64_t off;
+    uint32_t size;
+    struct omi_block_header header;
+    struct omi_scratch *scratch = omi_scratch_get();
+    *frame_out = NULL;
+    omi_table_locate(t, block, &off, &size);
+    if (size < OMI_BLOCK_HEADER_BYTES)
+        return omi_fail(OMEN_CORRUPT, 0, "%s: block %u is shorter than its header", t->name, block);
+    omen_err err = omi_block_header_decode(stored, size, off, t->name, &header);
+    if (err != OMEN_OK)
+        return err;
+    struct omi_frame *f = omi_frame_create(t->tenv->cache, t->id, block, header.raw_bytes);
+    if (f == NULL || scratch == NULL) {
+        if (f != NULL)
+            omi_frame_release(f);
+        return omi_fail(OMEN_NO_MEMORY, 0, "%s: a block of %u bytes", t->name, header.raw_bytes);
+    }
+    err = omi_block_decode(stored, &header, t->footer.file_id, off, t->name, &scratch->codec,
+                           f->body, &f->block);
+    if (err != OMEN_OK) {
+        omi_frame_release(f);
+        return err;
+    }
+    atomic_fetch_add_explicit(&t->tenv->blocks_read, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&t->tenv->block_bytes_read, size, memory_order_relaxed);
+    *frame_out = f;
+    return OMEN_OK;
+}
+
+static omen_err load_once(struct omi_table *t, uint32_t block, struct omi_frame **frame_out)
+{
+    uint64_t off;
+    uint32_t size;
+    size_t got = 0;
+    omi_table_locate(t, block, &off, &size);
+    size_t wide = read_size(t, off, size), skip = (size_t)(off - read_from(t, off));
+    struct omi_scratch *scratch = omi_scratch_get();
+    if (scratch == NULL || !omi_scratch_reserve(scratch, wide))
+        return omi_fail(OMEN_NO_MEMORY, 0, "%s: %zu bytes to read", t->name, wide);
+    omen_err err = omi_file_pread(t->file, scratch->bytes, wide, off - skip, &got);
+    if (err == OMEN_OK && got < skip + size)
+        err = short_file(t, off, got, size);
+    return err == OMEN_OK ? omi_table_frame(t, block, scratch->bytes + skip, frame_out) : err;
+}
+
+omen_err omi_table_load(struct omi_table *t, uint32_t block, bool fill_cache,
+                        struct omi_frame **frame_out)
+{
+    *frame_out = omi_table_cached(t, block);
+    if (*frame_out != NULL)
+        return OMEN_OK;
+    omen_err err = load_once(t, block, frame_out);
+    if (err ==
+        OMEN_CORRUPT) { /* a bit may have flipped on the way: look once more, at the device */
+        t->tenv->env->ops->file_advise(t->file, OMI_ADVISE_DROP);
+        err = load_once(t, block, frame_out);
+    }
+    if (err == OMEN_OK)
+        *frame_out = omi_cache_insert(t->tenv->cache, *frame_out, fill_cache);
+    return err;
+}
+
+omen_err omi_table_load_start(struct omi_table *t, uint32_t block, struct omi_read *read)
+{
+    uint64_t off;
+    uint32_t size;
+    omi_table_locate(t, block, &off, &size);
+    size_t wide = read_size(t, off, size);
+    *read = (struct omi_read){.file = t->file, .off = read_from(t, off), .size = wide};
+    read->buffer = t->direct ? aligned_alloc(4096, (wide + 4095) / 4096 * 4096) : malloc(wide);
+    return read->buffer != NULL
+               ? OMEN_OK
+               : omi_fail(OMEN_NO_MEMORY, 0, "%s: %zu bytes to read", t->name, wide);
+}
+
+omen_err omi_table_load_finish(struct omi_table *t, uint32_t block, bool fill_cache,
+                               struct omi_read *read, struct omi_frame **frame_out)
+{
+    uint64_t off;
+    uint32_t size;
+    *frame_out = NULL;
+    omi_table_locate(t, block, &off, &size);
+    size_t skip = (size_t)(off - read->off);
+    omen_err err = read->err;
+    if (err != OMEN_OK)
+        err = omi_fail(err, 0, "%s: reading block %u at offset %" PRIu64 " failed", t->name, block,
+                       off);
+    else if (read->got < skip + size)
+        err = short_file(t, off, read->got, size);
+    else
+        err = omi_table_frame(t, block, (const uint8_t *)read->buffer + skip, frame_out);
+    free(read->buffer);
+    read->buffer = NULL;
+    if (err == OMEN_CORRUPT)
+        return omi_table_load(t, block, fill_cache, frame_out);
+    if (err == OMEN_OK)
+        *frame_out = omi_cache_insert(t->tenv->cache, *frame_out, fill_cache);
+    return err;
+}

@@ -1,0 +1,119 @@
+/* table_verify.c - everything about a table that can be checked, checked. */
+#include "io/base/coding.h"
+#include "io/base/hash.h"
+#include "lsm/table_open.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PROBLEMS_TOLD_MAX = 20 };
+
+struct check {
+    struct omi_table *t;
+    struct omi_table_verdict *verdict;
+    void (*problem)(void *ctx, const char *text);
+    void *ctx;
+    uint32_t block;
+    uint64_t deletes;
+    struct omi_buf key, last_key;
+    uint64_t last_trailer;
+    bool any;
+};
+
+static void tell(struct check *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void tell(struct check *c, const char *format, ...)
+{
+    char text[512];
+    int used = snprintf(text, sizeof(text), "%s: ", c->t->name);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + used, sizeof(text) - (size_t)used, format, args);
+    va_end(args);
+    if (++c->verdict->errors <= PROBLEMS_TOLD_MAX && c->problem != NULL)
+        c->problem(c->ctx, text);
+}
+
+static omen_err check_entry(struct check *c, const struct omi_entry *e)
+{
+    const struct omi_order *order = &c->t->tenv->order;
+    omen_slice key = omi_entry_key(e);
+    if (c->any && omi_internal_compare(order, omi_slice(c->last_key.data, c->last_key.size),
+                                       c->last_trailer, key, e->trailer) >= 0)
+        tell(c, "block %u: entries out of order", c->block);
+    if (!omi_trailer_known(e->trailer))
+        tell(c, "block %u: an entry of unknown type 0x%02x", c->block,
+             (unsigned)(e->trailer & 0xff));
+    uint32_t found = omi_table_find_block(c->t, key, e->trailer, NULL);
+    if (found != c->block)
+        tell(c, "block %u: the index looks for one of its keys in block %u", c->block, found);
+    if (!omi_table_may_hold(c->t, omi_key_hash(key.data, key.size)))
+        tell(c, "block %u: the filter denies one of its keys", c->block);
+    c->deletes += omi_trailer_kind(e->trailer) == OMI_KIND_DELETE;
+    c->last_trailer = e->trailer;
+    c->last_key.size = 0;
+    c->any = true;
+    c->verdict->entries++;
+    return omi_buf_append(&c->last_key, key.data, key.size);
+}
+
+static omen_err check_block(void *ctx, uint64_t off, uint32_t size, const struct omi_block *block)
+{
+    struct check *c = ctx;
+    uint64_t index_off = 0;
+    uint32_t index_size = 0;
+    omen_err err = OMEN_OK;
+    if (c->block < c->t->blocks)
+        omi_table_locate(c->t, c->block, &index_off, &index_size);
+    if (index_off != off || index_size != size)
+        tell(c, "block %u lies at %" PRIu64 ", the index says %" PRIu64, c->block, off, index_off);
+    for (uint32_t i = 0; i < block->count && err == OMEN_OK; i++) {
+        struct omi_entry e;
+        err = omi_buf_reserve(&c->key, omi_block_key_size(block, i) + UINT64_C(1));
+        if (err == OMEN_OK) {
+            omi_block_entry(block, i, c->key.data, &e);
+            err = check_entry(c, &e);
+        }
+    }
+    c->block++;
+    c->verdict->blocks++;
+    c->verdict->bytes += size;
+    return err;
+}
+
+static void check_props(struct check *c)
+{
+    const struct omi_table_props *p = &c->t->props;
+    if (c->verdict->entries != p->entries || c->deletes != p->deletes)
+        tell(c,
+             "holds %" PRIu64 " entries and %" PRIu64 " deletes, its properties say %" PRIu64
+             " and %" PRIu64,
+             c->verdict->entries, c->deletes, p->entries, p->deletes);
+    if (c->block != c->t->blocks)
+        tell(c, "holds %u blocks, its index names %u", c->block, c->t->blocks);
+    if (!omi_bytes_equal(c->last_key.data, c->last_key.size, p->largest.data, p->largest.size))
+        tell(c, "its last key is not the largest key of its properties");
+}
+
+omen_err omi_table_verify(struct omi_table *t, struct omi_table_verdict *verdict,
+                          void (*problem)(void *ctx, const char *text), void *ctx)
+{
+    struct check c = {.t = t, .verdict = verdict, .problem = problem, .ctx = ctx};
+    omen_err err = omi_table_walk(t, check_block, &c);
+    if (err == OMEN_OK) {
+        check_props(&c);
+    } else if (err == OMEN_CORRUPT || err == OMEN_IO) {
+        tell(&c, "%s", omen_last_error());
+        err = OMEN_OK;
+    }
+    if (t->footer.sections[OMI_SECTION_FILTER].size != 0 && t->filter_extent == NULL &&
+        omi_order_is_bytewise(&t->tenv->order))
+        tell(&c, "its filter is damaged and not used");
+    if (t->index == NULL)
+        tell(&c, "its index is damaged and was rebuilt in memory");
+    omi_buf_fini(&c.key);
+    omi_buf_fini(&c.last_key);
+    if (err == OMEN_OK && verdict->errors != 0)
+        err = omi_fail(OMEN_CORRUPT, 0, "%s: %" PRIu64 " problems", t->name, verdict->errors);
+    return err;
+}
