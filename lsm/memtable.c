@@ -276,10 +276,10 @@ static omen_err insert_splitting(struct omi_memtable *m, const struct path *p, u
         uint32_t at = append && level == 0 ? NODE_SLOTS : append ? NODE_SLOTS - 1 : NODE_SLOTS / 2;
         uint32_t separator = at < NODE_SLOTS ? load(&node->refs[at]) : carry;
         node_divide(m, node, fresh[level], right, at, separator);
-        /* In a leaf a key equal to the separator is the right one's; a record that comes before the
-         * separator goes left. */
-        if (level == 0 ? slot >= at : slot > at)
-            slot_insert(m, right, level == 0 ? slot - at : slot - at - 1, carry, carry_child);
+        /* What comes before the separator goes left; appended, the record is the separator. */
+        uint32_t right_first = level == 0 ? at : at + 1;
+        if (slot > at || separator == carry)
+            slot_insert(m, right, slot - right_first, carry, carry_child);
         else
             slot_insert(m, node, slot, carry, carry_child);
         if (level == 0 && p->refs[0] == m->last_leaf)
