@@ -65,7 +65,7 @@ omen_err omi_db_flush_one(omen_db *db)
     struct omi_edit edit = {0};
     omen_err err = omi_db_flush_memtable(db, m, age, &edit);
     if (err == OMEN_OK)
-        err = omi_wal_status(db->wal); /* after a log failure nothing is installed any more */
+        err = omi_wal_settle(db->wal); /* after a log failure nothing is installed any more */
     if (err == OMEN_OK) {
         omi_mutex_lock(&db->install);
         err = omi_db_install(db, &edit, true);

@@ -63,6 +63,9 @@ OMEN_MUST_CHECK omen_err omi_wal_sync(struct omi_wal *wal, uint64_t position);
 /* Switches to a new segment (at a memtable rotation): later frames go there. The old one is synced
  * no later than the next sync. */
 OMEN_MUST_CHECK omen_err omi_wal_rotate(struct omi_wal *wal);
+/* Makes the active segment's header and name durable, so that the manifest may name it as the
+ * lowest needed one. Does not sync older segments: they are about to be released. */
+OMEN_MUST_CHECK omen_err omi_wal_settle(struct omi_wal *wal);
 uint64_t omi_wal_segment(const struct omi_wal *wal);       /* the active one */
 uint64_t omi_wal_segment_bytes(const struct omi_wal *wal); /* appended to the active one */
 uint64_t omi_wal_bytes(const struct omi_wal *wal);         /* appended in all */

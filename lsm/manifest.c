@@ -1,0 +1,259 @@
+/*
+ * manifest.c - the file of edits. docs/format-manifest.md shows the bytes:
+ *   header, 32: 0 8 magic | 8 4 format | 12 4 zero | 16 8 id | 24 8 check: XXH3 of [0,24)
+ *   record: 0 4 size of the payload | 4 4 number, from 1 | 8 8 check: XXH3 of the payload, seeded
+ * with XXH3 of [0,8) seeded with the id | 16 payload, an edit
+ */
+#include "lsm/manifest.h"
+
+#include "io/base/coding.h"
+#include "io/base/hash.h"
+#include "io/base/mutant.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MAGIC UINT64_C(0x31304e414d4d4f23) /* "#OMMAN01" */
+
+enum {
+    FORMAT = 1,
+    HEADER_BYTES = 32,
+    RECORD_BYTES = 16,
+    NAME_BYTES = 40,
+    PAYLOAD_MAX = 256 << 20,
+    CURRENT_MAX = 256
+};
+
+struct omi_manifest {
+    struct omi_dir *dir;
+    struct omi_file *file;
+    char name[NAME_BYTES];
+    uint64_t number, id, bytes;
+    uint32_t records;
+    bool sealed;
+    struct omi_buf record;
+};
+
+static void manifest_name(uint64_t number, char name[static NAME_BYTES])
+{
+    snprintf(name, NAME_BYTES, "MANIFEST-%06" PRIu64, number);
+}
+
+static uint64_t record_check(const uint8_t *record, const uint8_t *payload, size_t size,
+                             uint64_t id)
+{
+    return omi_checksum(payload, size, omi_checksum(record, 8, id));
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+static omen_err record_append(struct omi_manifest *m, const struct omi_edit *edit)
+{
+    static const uint8_t space[RECORD_BYTES];
+    m->record.size = 0;
+    omen_err err = omi_buf_append(&m->record, space, sizeof(space));
+    if (err == OMEN_OK)
+        err = omi_edit_encode(edit, &m->record);
+    if (err != OMEN_OK)
+        return err;
+    size_t size = m->record.size - RECORD_BYTES;
+    if (size > PAYLOAD_MAX)
+        return omi_fail(OMEN_FULL, 0, "%s: an edit of %zu bytes", m->name, size);
+    uint8_t *p = m->record.data;
+    omi_put_u32(p, (uint32_t)size);
+    omi_put_u32(p + 4, m->records + 1);
+    omi_put_u64(p + 8, record_check(p, p + RECORD_BYTES, size, m->id));
+    err = omi_file_pwrite(m->file, p, m->record.size, m->bytes);
+    if (err != OMEN_OK)
+        return err;
+    m->bytes += m->record.size;
+    m->records++;
+    return OMEN_OK;
+}
+
+static omen_err header_append(struct omi_manifest *m)
+{
+    uint8_t h[HEADER_BYTES] = {0};
+    m->dir->env->ops->random(m->dir->env, &m->id, sizeof(m->id));
+    omi_put_u64(h, MAGIC);
+    omi_put_u32(h + 8, FORMAT);
+    omi_put_u64(h + 16, m->id);
+    omi_put_u64(h + 24, omi_checksum(h, 24, 0));
+    m->bytes = sizeof(h);
+    return omi_file_pwrite(m->file, h, sizeof(h), 0);
+}
+
+static omen_err current_set(struct omi_manifest *m)
+{
+    char line[NAME_BYTES + 1];
+    int n = snprintf(line, sizeof(line), "%s\n", m->name);
+    return omi_file_replace(m->dir, "CURRENT", line, (size_t)n);
+}
+
+omen_err omi_manifest_create(struct omi_dir *dir, uint64_t number, const struct omi_edit *snapshot,
+                             struct omi_manifest **manifest_out)
+{
+    *manifest_out = NULL;
+    struct omi_manifest *m = calloc(1, sizeof(*m));
+    if (m == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "the manifest");
+    m->dir = dir;
+    m->number = number;
+    manifest_name(number, m->name);
+    omen_err err = omi_file_open(dir, m->name, OMI_OPEN_CREATE, 0, &m->file);
+    if (err == OMEN_OK)
+        err = header_append(m);
+    if (err == OMEN_OK)
+        err = record_append(m, snapshot);
+    if (err == OMEN_OK)
+        err = omi_file_sync(m->file);
+    /* The name before CURRENT points to it; replacing CURRENT syncs the directory again. */
+    if (err == OMEN_OK)
+        err = omi_dir_sync(dir);
+    if (err == OMEN_OK)
+        err = current_set(m);
+    if (err != OMEN_OK) {
+        (void)omi_manifest_close(m);
+        return err;
+    }
+    *manifest_out = m;
+    return OMEN_OK;
+}
+
+omen_err omi_manifest_close(struct omi_manifest *m)
+{
+    omen_err err = omi_file_close(m->file);
+    omi_buf_fini(&m->record);
+    free(m);
+    return err;
+}
+
+omen_err omi_manifest_append(struct omi_manifest *m, const struct omi_edit *edit)
+{
+    if (m->sealed)
+        return omi_fail(OMEN_READ_ONLY, 0, "%s is sealed after a failed write or sync", m->name);
+    omen_err err = record_append(m, edit);
+    if (err == OMEN_OK && !OMI_MUTANT(OMI_MUTANT_NO_MANIFEST_SYNC))
+        err = omi_file_sync(m->file);
+    if (err != OMEN_OK)
+        m->sealed = true;
+    return err;
+}
+
+uint64_t omi_manifest_bytes(const struct omi_manifest *m)
+{
+    return m->bytes;
+}
+
+uint64_t omi_manifest_number(const struct omi_manifest *m)
+{
+    return m->number;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static omen_err current_read(struct omi_dir *dir, char name[static NAME_BYTES],
+                             uint64_t *number_out)
+{
+    uint8_t *bytes;
+    size_t size;
+    omen_err err = omi_file_read_all(dir, "CURRENT", CURRENT_MAX, &bytes, &size);
+    if (err != OMEN_OK)
+        return err;
+    char line[CURRENT_MAX + 1];
+    memcpy(line, bytes, size);
+    line[size] = 0;
+    free(bytes);
+    size_t digits = strncmp(line, "MANIFEST-", 9) == 0 ? strspn(line + 9, "0123456789") : 0;
+    if (digits < 6 || digits > 18 || strcmp(line + 9 + digits, "\n") != 0 || strlen(line) != size)
+        return omi_fail(OMEN_CORRUPT, 0,
+                        "CURRENT does not name a manifest; write the newest MANIFEST's name and a "
+                        "line end into it");
+    *number_out = strtoull(line + 9, NULL, 10);
+    manifest_name(*number_out, name);
+    return OMEN_OK;
+}
+
+/* A whole record with a right check at off? */
+static bool record_open(const uint8_t *bytes, size_t size, size_t off, uint64_t id,
+                        uint32_t *payload_size, uint32_t *number)
+{
+    if (size - off < RECORD_BYTES)
+        return false;
+    *payload_size = omi_get_u32(bytes + off);
+    *number = omi_get_u32(bytes + off + 4);
+    return *payload_size <= size - off - RECORD_BYTES &&
+           record_check(bytes + off, bytes + off + RECORD_BYTES, *payload_size, id) ==
+               omi_get_u64(bytes + off + 8);
+}
+
+/* A bad record at off: the torn last one, or damage before others? Any whole record behind it with
+ * a later number tells. Only numbers that can be are hashed, so the work stays small. */
+static bool record_follows(const uint8_t *bytes, size_t size, size_t off, uint64_t id,
+                           uint32_t number)
+{
+    uint64_t hashed = 0;
+    for (size_t at = off + 1; at + RECORD_BYTES <= size; at++) {
+        uint32_t n = omi_get_u32(bytes + at + 4), payload = omi_get_u32(bytes + at);
+        if (n <= number || n > number + 1024 || payload > size - at - RECORD_BYTES)
+            continue;
+        hashed += payload;
+        if (record_open(bytes, size, at, id, &payload, &n) || hashed > 16 * (uint64_t)size)
+            return true;
+    }
+    return false;
+}
+
+static omen_err records_read(const uint8_t *bytes, size_t size, const char *name,
+                             omen_err (*each)(void *ctx, struct omi_edit *edit), void *ctx)
+{
+    if (size < HEADER_BYTES || omi_get_u64(bytes) != MAGIC ||
+        omi_get_u64(bytes + 24) != omi_checksum(bytes, 24, 0))
+        return omi_fail(OMEN_CORRUPT, 0, "%s: its header is damaged", name);
+    if (omi_get_u32(bytes + 8) != FORMAT)
+        return omi_fail(OMEN_UNSUPPORTED, 0,
+                        "%s: manifest format %u is not this build's %d; use a newer omendb", name,
+                        omi_get_u32(bytes + 8), FORMAT);
+    uint64_t id = omi_get_u64(bytes + 16);
+    uint32_t expected = 1;
+    for (size_t off = HEADER_BYTES; off < size; expected++) {
+        uint32_t payload, number;
+        if (!record_open(bytes, size, off, id, &payload, &number) || number != expected) {
+            /* The first record is synced before CURRENT names the file: it is never a torn tail. */
+            if (expected == 1 || record_follows(bytes, size, off, id, expected))
+                return omi_fail(OMEN_CORRUPT, 0, "%s: damaged at offset %zu", name, off);
+            return OMEN_OK;
+        }
+        struct omi_edit edit;
+        char where[NAME_BYTES + 32];
+        snprintf(where, sizeof(where), "%s, offset %zu", name, off);
+        omen_err err = omi_edit_decode(bytes + off + RECORD_BYTES, payload, where, &edit);
+        if (err != OMEN_OK)
+            return err;
+        err = each(ctx, &edit);
+        omi_edit_fini(&edit);
+        if (err != OMEN_OK)
+            return err;
+        off += RECORD_BYTES + (size_t)payload;
+    }
+    return OMEN_OK;
+}
+
+omen_err omi_manifest_read(struct omi_dir *dir, omen_err (*each)(void *ctx, struct omi_edit *edit),
+                           void *ctx, uint64_t *number_out)
+{
+    char name[NAME_BYTES];
+    uint8_t *bytes;
+    size_t size;
+    omen_err err = current_read(dir, name, number_out);
+    if (err != OMEN_OK)
+        return err;
+    err = omi_file_read_all(dir, name, SIZE_MAX, &bytes, &size);
+    if (err == OMEN_NOT_FOUND)
+        return omi_fail(OMEN_CORRUPT, 0, "CURRENT names %s, which is not there", name);
+    if (err != OMEN_OK)
+        return err;
+    err = records_read(bytes, size, name, each, ctx);
+    free(bytes);
+    return err;
+}
