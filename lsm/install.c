@@ -134,7 +134,7 @@ omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool flushed)
     if (err != OMEN_OK)
         goto unref;
     if (OMI_MUTANT(OMI_MUTANT_LOG_GONE_EARLY) && flushed)
-        (void)omi_wal_release(db->wal, edit->log_floor);
+        omi_ignore(omi_wal_release(db->wal, edit->log_floor));
     err = omi_manifest_append(db->manifest, edit);
     if (err != OMEN_OK) { /* the edit may be durable or not: nothing is deleted any more */
         free(view);

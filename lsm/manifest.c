@@ -113,7 +113,7 @@ omen_err omi_manifest_create(struct omi_dir *dir, uint64_t number, const struct 
     if (err == OMEN_OK)
         err = current_set(m);
     if (err != OMEN_OK) {
-        (void)omi_manifest_close(m);
+        omi_ignore(omi_manifest_close(m));
         return err;
     }
     *manifest_out = m;

@@ -121,7 +121,7 @@ omen_err omi_wal_create(struct omi_dir *dir, const struct omi_wal_params *params
     if (err == OMEN_OK)
         err = omi_wal_sync(w, UINT64_MAX);
     if (err != OMEN_OK) {
-        (void)omi_wal_close(w);
+        omi_ignore(omi_wal_close(w));
         return err;
     }
     *wal_out = w;

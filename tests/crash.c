@@ -39,13 +39,22 @@ struct run {
     const char *options;
 };
 
-static uint64_t points, points_max, recovery_points, cut_points, seed_now;
+static uint64_t points, points_max, recovery_points, cut_points;
 static uint64_t by_mode[OMI_CRASH_MODES];
 
 static uint64_t term(uint64_t rank, uint64_t id)
 {
     struct rng r = {rank * UINT64_C(0x100000001b3) + id};
     return id == 0 ? 0 : rng_next(&r);
+}
+
+static bool verbose;
+
+static void say(void *ctx, int level, const char *line)
+{
+    (void)ctx;
+    (void)level;
+    fprintf(stderr, "    %s\n", line);
 }
 
 static omen_err open_db(struct omi_env *env, const char *options, omen_db **db)
@@ -58,6 +67,8 @@ static omen_err open_db(struct omi_env *env, const char *options, omen_db **db)
                       .cache_bytes = 64u << 10,
                       .block_bytes = 1024};
     CHECK_OK(omen_options_from_string(options, &o));
+    if (verbose)
+        o.log = say;
     return omi_db_open(env, "/db", &o, db);
 }
 
@@ -102,11 +113,12 @@ static uint64_t read_state(struct run *r, omen_db *db)
     return sum;
 }
 
-static void check_prefix(struct run *r, omen_db *db, enum omi_crash_mode mode)
+/* kept: every crash on the way here kept everything. */
+static void check_prefix(struct run *r, omen_db *db, enum omi_crash_mode mode, bool kept)
 {
     const struct history *h = &r->history;
     uint64_t sum = read_state(r, db);
-    uint64_t low = mode == OMI_CRASH_KEEP_ALL ? h->acked : h->synced;
+    uint64_t low = kept ? h->acked : h->synced;
     for (uint64_t p = low; p <= h->issued; p++)
         if (h->sums[p] == sum) {
             cut_points += p < h->acked;
@@ -126,13 +138,14 @@ struct again { /* a crash during recovery */
     struct run *run;
     uint64_t at;
     int depth;
+    bool kept;
     enum omi_crash_mode mode;
     struct omi_env *clone;
     uint64_t seed;
 };
 
 static void check_crash(struct run *r, struct omi_env *env, enum omi_crash_mode mode, uint64_t seed,
-                        int depth);
+                        int depth, bool kept);
 
 static void recovery_step(void *ctx, uint64_t number)
 {
@@ -140,23 +153,23 @@ static void recovery_step(void *ctx, uint64_t number)
     if (number != a->at)
         return;
     recovery_points++;
-    check_crash(a->run, a->clone, a->mode, a->seed, a->depth + 1);
+    check_crash(a->run, a->clone, a->mode, a->seed, a->depth + 1, a->kept);
 }
 
 /* Clones env as a crash in mode would leave it, opens the clone, compares. */
 static void check_crash(struct run *r, struct omi_env *env, enum omi_crash_mode mode, uint64_t seed,
-                        int depth)
+                        int depth, bool kept)
 {
     struct rng rng = {seed};
+    kept = kept && mode == OMI_CRASH_KEEP_ALL;
     struct omi_env *clone = omi_sim_crash(env, mode, rng_next(&rng));
     if (clone == NULL)
         fail_now("no memory for a crash clone");
     struct again a = {.run = r,
                       .at = omi_sim_steps(clone) + 1 + rng_below(&rng, 24),
                       .depth = depth,
-                      .mode = mode == OMI_CRASH_KEEP_ALL
-                                  ? OMI_CRASH_KEEP_ALL
-                                  : (enum omi_crash_mode)rng_below(&rng, OMI_CRASH_MODES),
+                      .kept = kept,
+                      .mode = (enum omi_crash_mode)rng_below(&rng, OMI_CRASH_MODES),
                       .clone = clone,
                       .seed = rng_next(&rng)};
     if (depth < DEPTH_MAX && rng_one_in(&rng, 3))
@@ -166,7 +179,7 @@ static void check_crash(struct run *r, struct omi_env *env, enum omi_crash_mode 
     if (err != OMEN_OK)
         fail_now("crash mode %d: the database does not open: %s: %s", mode, omen_err_name(err),
                  omen_last_error());
-    check_prefix(r, db, mode);
+    check_prefix(r, db, mode, kept);
     omi_sim_on_step(clone, NULL, NULL);
     if (rng_one_in(&rng,
                    16)) { /* it also works on: a write, a clean close, and all is still there */
@@ -189,7 +202,7 @@ static void on_step(void *ctx, uint64_t number)
     if (r->db == NULL || !rng_one_in(&r->rng, r->one_in))
         return;
     check_crash(r, r->env, (enum omi_crash_mode)rng_below(&r->rng, OMI_CRASH_MODES),
-                rng_next(&r->rng), 0);
+                rng_next(&r->rng), 0, true);
 }
 
 /* ---- the work -------------------------------------------------------------------------------- */
@@ -265,7 +278,6 @@ static void run_once(uint64_t seed)
     omen_batch *b;
     if (r == NULL || (r->scratch = malloc(VALUE_MAX + 16)) == NULL)
         fail_now("no memory");
-    seed_now = seed;
     replay_set("crash --seed %" PRIu64 " --points %" PRIu64, seed, points_max);
     r->rng.state = seed;
     r->family = (enum key_family)rng_below(&r->rng, KEY_FAMILIES);
@@ -296,22 +308,20 @@ static void run_once(uint64_t seed)
 int main(int argc, char **argv)
 {
     uint64_t seed = (uint64_t)time(NULL), seconds = 3600;
-    bool seeded = false;
     points_max = 10000;
+    verbose = getenv("OMENDB_TEST_VERBOSE") != NULL;
     for (int i = 1; i + 1 < argc; i += 2) {
         if (strcmp(argv[i], "--points") == 0)
             points_max = strtoull(argv[i + 1], NULL, 10);
         else if (strcmp(argv[i], "--seconds") == 0)
             seconds = strtoull(argv[i + 1], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0)
-            seed = strtoull(argv[i + 1], NULL, 10), seeded = true;
+            seed = strtoull(argv[i + 1], NULL, 10);
     }
     time_t end = time(NULL) + (time_t)seconds;
     uint64_t first = seed, runs = 0;
-    for (; points < points_max && time(NULL) < end; seed++, runs++) {
+    for (; points < points_max && time(NULL) < end; seed++, runs++)
         run_once(seed);
-        (void)seeded;
-    }
     printf("crash: %" PRIu64 " points in %" PRIu64 " runs (%" PRIu64 " during recovery, %" PRIu64
            " lost an unsynced tail), seeds from %" PRIu64 ", 0 violations\n",
            points, runs, recovery_points, cut_points, first);

@@ -14,6 +14,11 @@
  * error to name. Never pass OMEN_OK. */
 omen_err omi_fail(omen_err code, int errnum, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* For a failure on the way out of another one, which is the one to tell. */
+static inline void omi_ignore(omen_err err)
+{
+    (void)err;
+}
 /* Records text that another thread's failure left behind, unchanged. */
 omen_err omi_fail_again(omen_err code, const char *text);
 
