@@ -2,13 +2,14 @@
  * block_index.h - the learned block index of a table: which data block can hold a key.
  * Path:    get, seek -> run -> filter -> [block index] -> block. Bytes: docs/format-index.md
  *
- * A monotone integer spline maps a normalised key to a cell of a fine grid, and block boundaries are
- * placed where a cell edge names them exactly (grid cuts); where none falls into the fill window, a
- * short separator is kept (keyed cuts). Cuts and block offsets are Elias-Fano coded in 64-byte
- * groups. One lookup names exactly one block, for any byte string, present or absent: no fence keys,
- * no error window. The proof stands in block_index.c. Integers only, slopes included: every compiler
- * and machine builds the same bytes. Where more than half of the cuts would be keyed, where the
- * certificate fails, and under a user's comparator, separators are explicit: same interface.
+ * A monotone integer spline maps a normalised key to a cell of a fine grid, and block boundaries
+ * are placed where a cell edge names them exactly (grid cuts); where none falls into the fill
+ * window, a short separator is kept (keyed cuts). Cuts and block offsets are Elias-Fano coded in
+ * 64-byte groups. One lookup names exactly one block, for any byte string, present or absent: no
+ * fence keys, no error window. The proof stands in block_index.c. Integers only, slopes included:
+ * every compiler and machine builds the same bytes. Where more than half of the cuts would be
+ * keyed, where the certificate fails, and under a user's comparator, separators are explicit: same
+ * interface.
  *
  * The idea of letting the model define the block is from Abu-Libdeh et al., "Learned Indexes for a
  * Google-scale Disk-based Database" (2020); the corridor is the greedy spline of Kipf et al.,
@@ -60,10 +61,11 @@ void omi_index_plan_destroy(struct omi_index_plan *plan);
 uint32_t omi_index_plan_blocks(const struct omi_index_plan *plan);
 const uint32_t *omi_index_plan_first(const struct omi_index_plan *plan);
 /* Appends the index section to out. offsets: blocks + 1 file offsets, multiples of 64, strictly
- * ascending; block b is stored in [offsets[b], offsets[b + 1]). Opens what it wrote and certifies it:
- * the first and last entry of every block are looked up. */
+ * ascending; block b is stored in [offsets[b], offsets[b + 1]). Opens what it wrote and certifies
+ * it: the first and last entry of every block are looked up. */
 OMEN_MUST_CHECK omen_err omi_index_plan_encode(struct omi_index_plan *plan, const uint64_t *offsets,
-                                               struct omi_buf *out, struct omi_index_info *info_out);
+                                               struct omi_buf *out,
+                                               struct omi_index_info *info_out);
 
 struct omi_index;
 

@@ -2,9 +2,9 @@
  * filter.h - the filter slot of a table: "can this key be here?" without false negatives.
  * Path:    get -> run -> [filter] -> block index -> block. Bytes: docs/format-filter.md
  *
- * Kind 1 is a blocked Bloom filter: 512-bit blocks, one cache line a probe (Putze, Sanders, Singler,
- * "Cache-, Hash- and Space-Efficient Bloom Filters", 2007). Other kinds take numbers after it; a kind
- * this build does not know answers "maybe" and is counted as UNSUPPORTED at open.
+ * Kind 1 is a blocked Bloom filter: 512-bit blocks, one cache line a probe (Putze, Sanders,
+ * Singler, "Cache-, Hash- and Space-Efficient Bloom Filters", 2007). Other kinds take numbers after
+ * it; a kind this build does not know answers "maybe" and is counted as UNSUPPORTED at open.
  * Threads: immutable once opened.
  */
 #ifndef OMI_FILTER_H

@@ -1,8 +1,8 @@
 #include "learned/normaliser.h"
 
 enum {
-    WINDOWS = 256,        /* block ends looked at to choose the number of positions */
-    SAMPLES = 8192,       /* keys looked at to choose the symbols */
+    WINDOWS = 256,  /* block ends looked at to choose the number of positions */
+    SAMPLES = 8192, /* keys looked at to choose the symbols */
     POSITIONS_MAX = OMI_NORM_POSITIONS_MAX,
     RANGES_MAX = OMI_NORM_RANGES_MAX
 };
@@ -28,12 +28,13 @@ static bool positions_finish(struct omi_norm_position *positions, uint32_t count
     return true;
 }
 
-/* Where, after the prefix, the neighbours differ first that a block starting at entry start could be
- * cut between; POSITIONS_MAX when only later or nowhere. */
+/* Where, after the prefix, the neighbours differ first that a block starting at entry start could
+ * be cut between; POSITIONS_MAX when only later or nowhere. */
 static uint32_t window_depth(const struct omi_index_key *keys, uint32_t count, uint32_t start,
                              uint32_t block_bytes, uint32_t prefix_size)
 {
-    uint64_t bytes = 0, from = block_bytes - block_bytes / 10u, to = block_bytes + block_bytes / 10u;
+    uint64_t bytes = 0, from = block_bytes - block_bytes / 10u,
+             to = block_bytes + block_bytes / 10u;
     size_t depth = POSITIONS_MAX;
     for (uint32_t i = start + 1; i < count; i++) {
         bytes += keys[i - 1].raw_bytes;

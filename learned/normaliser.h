@@ -3,11 +3,10 @@
  * Path:    key -> [normaliser] -> code -> spline -> cell -> group line -> block.
  *
  * After the keys' common prefix, each of a few positions counts in its own radix: the bytes that
- * occur there, and the end of the key, which is the least symbol. A byte that does not occur there is
- * sent to the top of the code range of the next lower one, and what follows it is ignored. So any
- * byte string has a code, and x < y gives code(x) <= code(y) (proof in block_index.c); a symbol set
- * that is too large or too small costs density, never order.
- * Threads: immutable once made.
+ * occur there, and the end of the key, which is the least symbol. A byte that does not occur there
+ * is sent to the top of the code range of the next lower one, and what follows it is ignored. So
+ * any byte string has a code, and x < y gives code(x) <= code(y) (proof in block_index.c); a symbol
+ * set that is too large or too small costs density, never order. Threads: immutable once made.
  */
 #ifndef OMI_NORMALISER_H
 #define OMI_NORMALISER_H
@@ -21,10 +20,10 @@ enum { OMI_NORM_POSITIONS_MAX = 32, OMI_NORM_RANGES_MAX = 8 };
 
 /* The symbols of one position: perhaps the end of the key, and 1 to 8 ascending ranges of bytes. */
 struct omi_norm_position {
-    uint64_t weight;                   /* product of the radices of later positions */
+    uint64_t weight;                    /* product of the radices of later positions */
     uint16_t base[OMI_NORM_RANGES_MAX]; /* rank of the first byte of a range */
-    uint8_t low[OMI_NORM_RANGES_MAX];  /* first byte of a range */
-    uint8_t span[OMI_NORM_RANGES_MAX]; /* last byte minus first */
+    uint8_t low[OMI_NORM_RANGES_MAX];   /* first byte of a range */
+    uint8_t span[OMI_NORM_RANGES_MAX];  /* last byte minus first */
     uint16_t radix;
     uint8_t has_end, range_count;
 };
@@ -36,7 +35,8 @@ struct omi_normaliser {
 };
 
 /* The code of any byte string; UINT64_MAX above everything that starts with the prefix. */
-static inline uint64_t omi_normalise(const struct omi_normaliser *n, const uint8_t *key, size_t size)
+static inline uint64_t omi_normalise(const struct omi_normaliser *n, const uint8_t *key,
+                                     size_t size)
 {
     size_t common = omi_bytes_common(key, size, n->prefix, n->prefix_size);
     if (__builtin_expect(common < n->prefix_size, 0))

@@ -30,7 +30,8 @@ uint32_t omi_spline_pick(const struct omi_spline_point *points, uint32_t count, 
         return n;
     int64_t wide = (int64_t)tolerance;
     const struct omi_spline_point *base = &points[0];
-    struct slope upper = slope_to(base, &points[1], wide), lower = slope_to(base, &points[1], -wide);
+    struct slope upper = slope_to(base, &points[1], wide),
+                 lower = slope_to(base, &points[1], -wide);
     for (uint32_t i = 2; i < count; i++) {
         struct slope here = slope_to(base, &points[i], 0);
         if (slope_less(upper, here) || slope_less(here, lower)) {

@@ -2,10 +2,10 @@
  * spline.h - the monotone function from codes to cells: a few knots, integers only.
  * Path:    key -> normaliser -> code -> [spline] -> cell -> group line -> block.
  *
- * Between two knots a straight line, rounded down and held at the next knot's cell; before the first
- * knot its cell, after the last one its cell. Fitted by one greedy pass that keeps the line between
- * two knots within a corridor around all points between them.
- * A knot, 16 bytes: u64 code, u32 cell, u32 slope = 25 bits mantissa << 7 | 7 bits shift.
+ * Between two knots a straight line, rounded down and held at the next knot's cell; before the
+ * first knot its cell, after the last one its cell. Fitted by one greedy pass that keeps the line
+ * between two knots within a corridor around all points between them. A knot, 16 bytes: u64 code,
+ * u32 cell, u32 slope = 25 bits mantissa << 7 | 7 bits shift.
  */
 #ifndef OMI_SPLINE_H
 #define OMI_SPLINE_H

@@ -1,0 +1,48 @@
+/*
+ * groups.h - where blocks begin, by cell and by file offset: Elias-Fano codes in 64-byte lines, as
+ * many blocks in each as fit, and a directory of what each line begins with. A lookup reads one
+ * line.
+ *
+ * Directory entry, 8 bytes: first_block u32, first_cell u32.
+ * Line, 512 bits: 40 base offset, in units of 64 bytes | 5 cell_low | 5 off_low | 9 cell_high | 5
+ * zero | (n-1) x cell_low: low bits of cell - first_cell of blocks 1 to n-1 | cell_high bits: their
+ * high parts, unary | n bits when the file has keyed cuts: is the cut before block i keyed? | n x
+ * off_low: low bits of offset - base of the ends of blocks 0 to n-1 | their high parts, unary.
+ */
+#ifndef OMI_GROUPS_H
+#define OMI_GROUPS_H
+
+#include "io/base/buf.h"
+
+#include <stdbool.h>
+
+enum { OMI_GROUP_ENTRY_BYTES = 8, OMI_GROUP_BLOCKS_MAX = 60, OMI_OFFSET_UNIT = 64 };
+
+struct omi_groups {
+    const uint8_t *directory, *lines; /* borrowed; lines 64-byte aligned in the section */
+    uint32_t count, blocks;
+    bool has_keyed;
+};
+
+/* Appends directory and lines to their buffers. cells[b] and keyed[b] are of the cut before block b
+ * (cells[0] = 0, keyed[0] = false); offsets: blocks + 1. */
+OMEN_MUST_CHECK omen_err omi_groups_encode(const uint32_t *cells, const bool *keyed,
+                                           const uint64_t *offsets, uint32_t blocks, bool has_keyed,
+                                           struct omi_buf *directory, struct omi_buf *lines);
+/* Checks everything that lookups rely on, bytes being anything: ascending blocks, cells below
+ * cells, offsets that rise strictly to data_end. keyed_out: how many keyed cuts there are. */
+OMEN_MUST_CHECK omen_err omi_groups_check(const struct omi_groups *g, uint32_t cells,
+                                          uint64_t data_end, uint32_t *keyed_out);
+
+/* The last block whose cut's cell is <= cell. is_equal: is it that very cell? is_keyed: is the cut
+ * keyed? group_out: which group the block is in. */
+uint32_t omi_groups_find(const struct omi_groups *g, uint32_t cell, uint32_t *group_out,
+                         bool *is_equal, bool *is_keyed);
+/* Keyed cuts among the blocks of a group up to and including block. */
+uint32_t omi_groups_keyed_upto(const struct omi_groups *g, uint32_t group, uint32_t block);
+/* The last block of a group. */
+uint32_t omi_groups_last(const struct omi_groups *g, uint32_t group);
+void omi_groups_locate(const struct omi_groups *g, uint32_t block, uint64_t *off_out,
+                       uint32_t *size_out);
+
+#endif
