@@ -1,14 +1,17 @@
-# omendb: make help lists the targets.
-CC      ?= cc
-AR      ?= ar
-PREFIX  ?= /usr/local
-LIBDIR  ?= $(PREFIX)/lib
-DESTDIR ?=
-CFLAGS  ?= -O2 -g
-FLAVOUR ?= release
-BUILD   ?= build/$(FLAVOUR)
-VERSION := 0.1.0
-SOMAJOR := 0
+# omendb. `make help` lists the targets.
+CC         ?= cc
+AR         ?= ar
+PREFIX     ?= /usr/local
+BINDIR     ?= $(PREFIX)/bin
+LIBDIR     ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR     ?= $(PREFIX)/share/man
+DESTDIR    ?=
+CFLAGS     ?= -O2 -g
+FLAVOUR    ?= release
+BUILD      ?= build/$(FLAVOUR)
+VERSION    := 0.1.0
+SOMAJOR    := 0
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wvla -Wstrict-prototypes -Wmissing-prototypes -Wcast-qual
 ifeq ($(WERROR),1)
@@ -17,21 +20,21 @@ endif
 ifneq (,$(findstring clang,$(CC)))
 WARN += -Wthread-safety
 endif
-ALL_CFLAGS  = -std=c17 -D_GNU_SOURCE -I. $(WARN) -fno-strict-aliasing -ffp-contract=off -fvisibility=hidden \
-              -fPIC -pthread $(CFLAGS) $(SAN)
+ALL_CFLAGS  = -std=c17 -D_GNU_SOURCE -I. $(WARN) -fno-strict-aliasing -ffp-contract=off \
+              -fvisibility=hidden -fPIC -pthread $(CFLAGS) $(SAN) $(DEFINES)
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(SAN)
 LIBS        = -luring -lzstd -lxxhash -lnuma
 
-# One archive a folder; includes and links point down only.
+.PHONY: all lib tools
+all: lib tools
+lib: $(BUILD)/libomendb.a $(BUILD)/libomendb.so
+tools: $(BUILD)/omendb $(BUILD)/db_bench
+
+# ---- the library: one archive a folder, so that includes and links point down only ---------------
 FOLDERS := lsm compaction learned memtier io
 src  = $(wildcard $(1)/*.c) $(if $(filter io,$(1)),$(wildcard io/base/*.c))
 objs = $(patsubst %.c,$(BUILD)/%.o,$(call src,$(1)))
-ARCHIVES := $(FOLDERS:%=$(BUILD)/libomi_%.a)
-
-.PHONY: all lib
-all: lib tools
-
-lib: $(BUILD)/libomendb.a $(BUILD)/libomendb.so
+LIB_OBJS := $(foreach f,$(FOLDERS),$(call objs,$(f)))
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
@@ -44,18 +47,25 @@ $(BUILD)/libomi_$(1).a: $(call objs,$(1))
 endef
 $(foreach f,$(FOLDERS),$(eval $(call archive,$(f))))
 
-$(BUILD)/libomendb.a: $(foreach f,$(FOLDERS),$(call objs,$(f)))
+$(BUILD)/libomendb.a: $(LIB_OBJS)
 	@rm -f $@
 	$(AR) rcs $@ $^
 
-$(BUILD)/libomendb.so.$(VERSION): $(foreach f,$(FOLDERS),$(call objs,$(f))) lsm/libomendb.map
+$(BUILD)/libomendb.so.$(VERSION): $(LIB_OBJS) lsm/libomendb.map
 	$(CC) -shared -Wl,-soname,libomendb.so.$(SOMAJOR) -Wl,--version-script,lsm/libomendb.map \
-	    $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
+	    -Wl,-z,relro,-z,now $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(LIBS)
 $(BUILD)/libomendb.so: $(BUILD)/libomendb.so.$(VERSION)
 	ln -sf libomendb.so.$(VERSION) $(BUILD)/libomendb.so.$(SOMAJOR)
 	ln -sf libomendb.so.$(VERSION) $@
 
-# A unit test links its folder's archive and those below it: an upward call fails here.
+# ---- the tool ------------------------------------------------------------------------------------
+TOOL_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tools/*.c))
+$(BUILD)/omendb: $(TOOL_OBJS) $(BUILD)/libomendb.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
+$(BUILD)/db_bench: $(BUILD)/omendb
+	ln -sf omendb $@
+
+# ---- unit tests: each links its folder's archive and those below it ---------------------------------
 below_lsm        := lsm compaction learned memtier io
 below_compaction := compaction learned io
 below_learned    := learned io
@@ -71,9 +81,102 @@ endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
 .SECONDARY:
 
-.PHONY: unit clean
+# ---- test programs and micro-benchmarks ------------------------------------------------------------
+PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out tests/model.c,$(wildcard tests/*.c)))
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/model.o $(BUILD)/tools/keyset.o $(BUILD)/libomendb.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
+$(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/tests/model.o $(BUILD)/libomendb.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
+EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
+$(BUILD)/examples/%: examples/%.c $(BUILD)/libomendb.a
+	@mkdir -p $(@D)
+	$(CC) -std=c17 -Ilsm $(WARN) $(CFLAGS) $(SAN) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
+
+.PHONY: unit programs examples check test oracle crash kill damage soak mutants
 unit: $(UNIT_TESTS)
+programs: $(PROGRAMS)
+examples: $(EXAMPLES)
+test: check
+check: all unit programs examples
+	tests/run.sh $(BUILD)
+oracle: $(BUILD)/tests/oracle
+	$< --ops 200000
+crash: $(BUILD)/tests/crash
+	$< --points 100000
+kill: $(BUILD)/tests/kill
+	$< --kills 50
+damage: $(BUILD)/tests/damage
+	$<
+soak: $(BUILD)/tests/soak_index
+	$< 100000000 1
+mutants:
+	$(MAKE) FLAVOUR=mutants DEFINES=-DOMI_MUTANTS_BUILD programs
+	tests/mutants.sh build/mutants
+
+# ---- sanitizers: Criterion hides leaks and does not run under TSan -------------------------------------
+.PHONY: asan ubsan tsan
+asan:
+	$(MAKE) FLAVOUR=asan CFLAGS="-O1 -g" SAN="-fsanitize=address -fno-omit-frame-pointer" all unit programs
+	tests/sanitized.sh build/asan unit
+ubsan:
+	$(MAKE) FLAVOUR=ubsan CFLAGS="-O1 -g" SAN="-fsanitize=undefined -fno-sanitize-recover=all" all unit programs
+	tests/sanitized.sh build/ubsan unit
+tsan:
+	$(MAKE) FLAVOUR=tsan CFLAGS="-O1 -g -Wno-tsan" SAN="-fsanitize=thread" programs
+	tests/sanitized.sh build/tsan programs
+
+# ---- looking after the tree ----------------------------------------------------------------------------
+SOURCES := $(shell git ls-files '*.c' '*.h' 2>/dev/null)
+.PHONY: format format-check tidy layers symbols aarch64 dist clean help demo
+format:
+	clang-format -i $(SOURCES)
+format-check:
+	clang-format --dry-run -Werror $(SOURCES)
+tidy:
+	clang-tidy --quiet $(filter lsm/%.c compaction/%.c learned/%.c io/%.c memtier/%.c,$(SOURCES)) -- -std=c17 -D_GNU_SOURCE -I.
+layers:
+	tests/layers.sh
+symbols: lib
+	tests/symbols.sh $(BUILD)
+# The headers of the four libraries do not depend on the machine; objects only, nothing is linked.
+aarch64:
+	tests/aarch64.sh build/aarch64
+demo: all examples
+	tools/demo.sh $(BUILD)
+dist:
+	git archive --prefix=omendb-$(VERSION)/ -o build/omendb-$(VERSION).tar.gz HEAD
 clean:
 	rm -rf build
+help:
+	@echo 'all        the library and the omendb tool, in build/release'
+	@echo 'check      every test, under three minutes'
+	@echo 'demo       real data in, killed, found again, benchmarked'
+	@echo 'examples   the programs in examples/'
+	@echo 'install    into PREFIX (/usr/local); also BINDIR LIBDIR INCLUDEDIR MANDIR DESTDIR'
+	@echo 'oracle crash kill damage soak   the long forms of the test programs'
+	@echo 'mutants    planted bugs, each to be found'
+	@echo 'asan ubsan tsan   the tests under sanitizers'
+	@echo 'aarch64    compiles for another machine'
+	@echo 'format format-check tidy layers symbols dist clean'
+
+# ---- installing --------------------------------------------------------------------------------------
+.PHONY: install uninstall
+$(BUILD)/omendb.pc: omendb.pc.in
+	@mkdir -p $(@D)
+	sed -e 's,@PREFIX@,$(PREFIX),; s,@LIBDIR@,$(LIBDIR),; s,@INCLUDEDIR@,$(INCLUDEDIR),; s,@VERSION@,$(VERSION),' $< > $@
+install: all $(BUILD)/omendb.pc
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(MANDIR)/man1
+	install -m 755 $(BUILD)/omendb $(DESTDIR)$(BINDIR)/omendb
+	install -m 644 lsm/omendb.h $(DESTDIR)$(INCLUDEDIR)/omendb.h
+	install -m 644 $(BUILD)/libomendb.a $(DESTDIR)$(LIBDIR)/libomendb.a
+	install -m 755 $(BUILD)/libomendb.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libomendb.so.$(VERSION)
+	ln -sf libomendb.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libomendb.so.$(SOMAJOR)
+	ln -sf libomendb.so.$(SOMAJOR) $(DESTDIR)$(LIBDIR)/libomendb.so
+	install -m 644 $(BUILD)/omendb.pc $(DESTDIR)$(LIBDIR)/pkgconfig/omendb.pc
+	install -m 644 docs/omendb.1 $(DESTDIR)$(MANDIR)/man1/omendb.1
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/omendb $(DESTDIR)$(INCLUDEDIR)/omendb.h $(DESTDIR)$(LIBDIR)/libomendb.* \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig/omendb.pc $(DESTDIR)$(MANDIR)/man1/omendb.1
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

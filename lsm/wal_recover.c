@@ -240,8 +240,8 @@ static omen_err segment_replay(struct replay *r, const struct found *f, const ui
 static omen_err segment_visit(struct replay *r, const struct found *f, const struct found *before,
                               bool first)
 {
-    uint8_t *bytes;
-    uint64_t size;
+    uint8_t *bytes = NULL;
+    uint64_t size = 0;
     omen_err err = segment_load(r->dir, f, &bytes, &size);
     if (err != OMEN_OK)
         return err;

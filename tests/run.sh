@@ -1,0 +1,44 @@
+#!/bin/sh
+# All checks of `make check`, one after the other: name, time, and what went wrong.
+#   tests/run.sh BUILD_DIR
+set -u
+build=${1:?build directory}
+logs=$build/logs
+mkdir -p "$logs"
+passed=0
+failed=0
+
+step() { # name, command...
+    name=$1
+    shift
+    start=$(date +%s)
+    if "$@" >"$logs/$name.log" 2>&1 </dev/null; then
+        passed=$((passed + 1))
+        printf 'ok      %4d s  %s\n' $(($(date +%s) - start)) "$name"
+    else
+        failed=$((failed + 1))
+        printf 'FAILED  %4d s  %s\n' $(($(date +%s) - start)) "$name"
+        tail -n 25 "$logs/$name.log" | sed 's/^/    /'
+    fi
+}
+
+unit=0
+for source in tests/unit/*/test_*.c; do
+    test=${source#tests/unit/}
+    test=${test%.c}
+    unit=$((unit + 1))
+    step "unit-$(echo "$test" | tr / -)" "$build/unit/$test" -j2
+done
+step examples tests/examples.sh "$build"
+step layers tests/layers.sh
+step symbols tests/symbols.sh "$build"
+step cli tests/cli_test.sh "$build/omendb"
+step bench-lines tests/golden_bench.sh "$build/omendb"
+step oracle "$build/tests/oracle" --ops 25000
+step crash "$build/tests/crash" --points 4000
+step kill "$build/tests/kill" --kills 8
+step damage "$build/tests/damage" --step 5
+step memtable-threads "$build/tests/tsan_memtable" 2
+step index-lookups "$build/tests/soak_index" 1000000 1
+printf '%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]
