@@ -124,8 +124,8 @@ struct choice {
 static omen_err choice_try(struct omi_index_plan *p, const struct omi_spline_point *points,
                            const uint32_t *picked, uint32_t picked_count, struct choice *best)
 {
-    static const uint32_t resolutions[] = {4, 16, 64, 256};
-    uint32_t tried = picked_count == 1 ? 1 : 4;
+    static const uint32_t resolutions[] = {4, 16, 64, 256, 1024};
+    uint32_t tried = picked_count == 1 ? 1 : 5;
     for (uint32_t r = 0; r < tried; r++) {
         if (points[picked[picked_count - 1]].bytes * resolutions[r] / p->params.block_bytes >=
             UINT32_C(1) << 31)
@@ -153,7 +153,7 @@ static omen_err choice_try(struct omi_index_plan *p, const struct omi_spline_poi
 
 static omen_err model_fit(struct omi_index_plan *p)
 {
-    static const uint32_t tolerances[] = {64, 16, 4}; /* blocks */
+    static const uint32_t tolerances[] = {64, 16, 4, 1}; /* blocks */
     struct choice best = {.cost = UINT64_MAX};
     struct omi_spline_point *points = malloc(p->count * sizeof(*points));
     uint32_t *picked = malloc(p->count * sizeof(*picked));
@@ -161,7 +161,7 @@ static omen_err model_fit(struct omi_index_plan *p)
                        ? omi_fail(OMEN_NO_MEMORY, 0, "a block index of %u keys", p->count)
                        : OMEN_OK;
     uint32_t n = err == OMEN_OK ? points_take(p, points) : 0, last = 0;
-    for (int t = 0; t < 3 && err == OMEN_OK; t++) {
+    for (int t = 0; t < 4 && err == OMEN_OK; t++) {
         uint32_t knots =
             omi_spline_pick(points, n, (uint64_t)tolerances[t] * p->params.block_bytes, picked);
         if (knots == last)
@@ -437,6 +437,26 @@ static void fill_report(const struct omi_index_plan *p, struct omi_index_info *i
     info->fill_mean_pct = counted != 0 ? (uint32_t)(sum / counted) : 0;
 }
 
+/* Where many cuts need a key the model may not pay: of both forms of the section the smaller stays.
+ */
+static omen_err prefer_smaller(struct omi_index_plan *p, const uint64_t *offsets,
+                               struct omi_buf *out, size_t start)
+{
+    struct omi_buf other = {0};
+    if (!p->learned || p->cuts.keyed_count < p->cuts.blocks / 8)
+        return OMEN_OK;
+    p->learned = false;
+    omen_err err = section_write(p, offsets, &other);
+    if (err == OMEN_OK && other.size < out->size - start) {
+        out->size = start;
+        err = omi_buf_append(out, other.data, other.size);
+    } else {
+        p->learned = true;
+    }
+    omi_buf_fini(&other);
+    return err;
+}
+
 omen_err omi_index_plan_encode(struct omi_index_plan *p, const uint64_t *offsets,
                                struct omi_buf *out, struct omi_index_info *info)
 {
@@ -444,6 +464,8 @@ omen_err omi_index_plan_encode(struct omi_index_plan *p, const uint64_t *offsets
     bool good = false;
     *info = (struct omi_index_info){.keys = p->count, .blocks = p->cuts.blocks};
     omen_err err = section_write(p, offsets, out);
+    if (err == OMEN_OK)
+        err = prefer_smaller(p, offsets, out, start);
     if (err == OMEN_OK)
         err = certify(p, out->data + start, out->size - start, offsets, &good);
     if (err == OMEN_OK && (!good || p->params.break_certificate)) {
