@@ -18,7 +18,7 @@
 
 #include <stdbool.h>
 
-enum { OMI_SEPARATOR_RESTART = 16 };
+enum { OMI_SEPARATOR_RESTART = 32 };
 
 struct omi_separator_writer {
     struct omi_buf *out;

@@ -80,7 +80,7 @@ omen_err omi_db_rotate(omen_db *db)
     return OMEN_OK;
 }
 
-static omen_err make_room(omen_db *db, const struct omi_ops *ops)
+static omen_err make_room(omen_db *db, const struct omi_ops *ops) OMI_REQUIRES(db->commit)
 {
     omen_err err = omi_db_check(db);
     if (err != OMEN_OK)
