@@ -50,6 +50,7 @@ struct options {
 struct file { /* one built index and its rival */
     struct omi_index *index, *rival;
     uint8_t *section, *rival_section;
+    size_t section_bytes, rival_bytes;
     size_t first, count; /* of the key set */
     const uint32_t *block_first;
     uint32_t blocks;
@@ -207,6 +208,8 @@ static omen_err build_file(const struct omt_keyset *set, const struct options *o
     if (err == OMEN_OK) {
         f->blocks = omi_index_plan_blocks(f->plan);
         f->block_first = omi_index_plan_first(f->plan);
+        f->section_bytes = (size_t)info.bytes;
+        f->rival_bytes = (size_t)rival_info.bytes;
         r->blocks += f->blocks;
         r->bytes += info.bytes;
         r->knots += info.knots;
@@ -313,8 +316,8 @@ static int by_value(const void *a, const void *b)
 
 /* Nanoseconds a lookup, over copies of one file's index taken in turn, so that none stays in the
  * nearest caches; median of some rounds. The rival takes turns with it. */
-static omen_err time_lookups(const struct omt_keyset *set, const struct file *f, size_t size,
-                             size_t rival_size, struct result *r, uint64_t *state)
+static omen_err time_lookups(const struct omt_keyset *set, const struct file *f, struct result *r,
+                             uint64_t *state)
 {
     struct omi_index *copies[2][COPIES] = {{0}};
     uint8_t *bytes[2][COPIES] = {{0}};
@@ -323,7 +326,7 @@ static omen_err time_lookups(const struct omt_keyset *set, const struct file *f,
     omen_err err = OMEN_OK;
     for (int c = 0; c < COPIES && err == OMEN_OK; c++)
         for (int side = 0; side < 2 && err == OMEN_OK; side++) {
-            size_t n = side == 0 ? size : rival_size;
+            size_t n = side == 0 ? f->section_bytes : f->rival_bytes;
             bytes[side][c] = aligned_alloc(64, (n + 127) / 64 * 64);
             if (bytes[side][c] == NULL)
                 return OMEN_NO_MEMORY;
@@ -381,19 +384,11 @@ static omen_err measure(const struct omt_keyset *set, const struct options *o, s
         while (to < set->count && raw < FILE_RAW_BYTES)
             raw += set->keys[to++].size + o->value_size + OVERHEAD;
         struct file f;
-        uint64_t bytes_before = r->bytes;
         err = build_file(set, o, from, to - from, &f, r);
         if (err == OMEN_OK)
             r->wrong += count_wrong(set, &f, &state);
-        if (err == OMEN_OK && from == 0) {
-            /* the rival's section ends where its parts do: its size is not kept, so ask its own */
-            size_t rival_size = 64;
-            const uint8_t *h = f.rival_section;
-            rival_size += (size_t)(h[16] | h[17] << 8 | h[18] << 16) * 72;
-            rival_size += (size_t)(h[20] | h[21] << 8 | h[22] << 16);
-            rival_size += (size_t)(h[32] | h[33] << 8 | h[34] << 16 | (uint32_t)h[35] << 24);
-            err = time_lookups(set, &f, (size_t)(r->bytes - bytes_before), rival_size, r, &state);
-        }
+        if (err == OMEN_OK && from == 0)
+            err = time_lookups(set, &f, r, &state);
         file_free(&f);
         from = to;
     }
