@@ -24,8 +24,8 @@ ours() {
     "$build/omendb" bench --benchmarks="$1" --num="$num" --reads="$2" --seek_nexts=10 --key_dist="$keys" \
         --compression_type=none --bloom_bits=10 --cache_size=$cache --db="$work/omendb" \
         --json="$work/out.json" >/dev/null 2>&1
-    tr '{' '\n' <"$work/out.json" | sed -n 's/.*"name": *"\([a-z]*\)".*"ops_per_sec": *\([0-9.]*\).*/\1 \2/p' |
-        sed 's/^/omendb /'
+    tr -d ' \n' <"$work/out.json" | tr '{' '\n' |
+        sed -n 's/.*"name":"\([a-z]*\)".*"ops_per_sec":\([0-9.]*\).*/omendb \1 \2/p'
 }
 theirs() {
     [ -n "$peer" ] || return 0
@@ -52,5 +52,5 @@ for name in fillseq fillrandom readrandom readmissing multireadrandom seekrandom
             awk '{ v[NR] = $1 } END { if (NR) print v[int((NR + 1) / 2)]; else print 0 }'
     }
     awk -v n="$name" -v a="$(median omendb)" -v b="$(median rocksdb)" \
-        'BEGIN { printf "%-18s %12d %12d %8s\n", n, a, b, b > 0 ? sprintf("%.2fx", a / b) : "-" }'
+        'BEGIN { printf "%-18s %12d %12d %8s\n", n, a, b, (b > 0 ? sprintf("%.2fx", a / b) : "-") }'
 done

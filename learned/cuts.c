@@ -36,14 +36,14 @@ static uint32_t block_end(const struct omi_cuts *c, uint32_t start, uint32_t to,
     uint32_t shortest = NONE, shortest_shared = NONE, last_cell = 0, i = start + 1;
     bool have_cell = false, must = is_large(c, start);
     for (; i < to && !must; i++) {
+        if (size > t + t / 2)
+            break;
         if (is_large(c, i)) { /* it stands alone: the block ends here, however empty */
             any = (struct best){i, 0};
             near.at = far.at = shortest = NONE;
             must = true;
             break;
         }
-        if (size > t + t / 2)
-            break;
         consider(&any, i, size, t);
         if (size >= t / 2) {
             bool inside = size * 5 >= t * 4 && size * 5 <= t * 6;

@@ -28,12 +28,19 @@ static omen_slice value_of(const struct omi_block *b, uint32_t i)
     return omi_slice(b->values + from, off_at(b, b->value_offs, i + 1) - from);
 }
 
+/* Two loads that may overlap cover any width, and where they overlap they agree. */
 static uint64_t trailer_of(const struct omi_block *b, uint32_t i)
 {
-    uint8_t bytes[8] = {0};
-    if (b->trailer_width != 0)
-        memcpy(bytes, b->trailers + (size_t)i * b->trailer_width, b->trailer_width);
-    return b->trailer_base + omi_get_u64(bytes);
+    uint32_t width = b->trailer_width;
+    const uint8_t *p = b->trailers + (size_t)i * width;
+    uint64_t v = 0;
+    if (width >= 4)
+        v = omi_get_u32(p) | (uint64_t)omi_get_u32(p + width - 4) << (8 * (width - 4));
+    else if (width >= 2)
+        v = omi_get_u16(p) | (uint64_t)omi_get_u16(p + width - 2) << (8 * (width - 2));
+    else if (width == 1)
+        v = *p;
+    return b->trailer_base + v;
 }
 
 static uint32_t head_of(const struct omi_block *b, uint32_t i)
@@ -48,23 +55,48 @@ uint32_t omi_block_key_size(const struct omi_block *b, uint32_t i)
 
 static void put_head(uint32_t head, uint32_t size, uint8_t *p)
 {
+    if (size == OMI_HEAD_BYTES) {
+        omi_put_u32(p, __builtin_bswap32(head));
+        return;
+    }
     for (uint32_t i = 0; i < size; i++)
         p[i] = (uint8_t)(head >> (24 - 8 * i));
+}
+
+/* Key parts are short as a rule, and a call of memcpy costs more than they do. */
+static void put_bytes(uint8_t *to, const uint8_t *from, size_t size)
+{
+    if (size > 16) {
+        memcpy(to, from, size);
+    } else if (size >= 8) {
+        uint64_t first, last;
+        memcpy(&first, from, 8);
+        memcpy(&last, from + size - 8, 8);
+        memcpy(to, &first, 8);
+        memcpy(to + size - 8, &last, 8);
+    } else if (size >= 4) {
+        uint32_t first, last;
+        memcpy(&first, from, 4);
+        memcpy(&last, from + size - 4, 4);
+        memcpy(to, &first, 4);
+        memcpy(to + size - 4, &last, 4);
+    } else {
+        for (size_t i = 0; i < size; i++)
+            to[i] = from[i];
+    }
 }
 
 void omi_block_entry(const struct omi_block *b, uint32_t i, uint8_t *key_buffer,
                      struct omi_entry *out)
 {
     uint8_t *p = key_buffer;
-    if (b->prefix_size != 0)
-        memcpy(p, b->prefix, b->prefix_size);
+    put_bytes(p, b->prefix, b->prefix_size);
     p += b->prefix_size;
     uint32_t head = head_size(b, i);
     put_head(head_of(b, i), head, p);
     p += head;
     omen_slice tail = tail_of(b, i), value = value_of(b, i);
-    if (tail.size != 0)
-        memcpy(p, tail.data, tail.size);
+    put_bytes(p, tail.data, tail.size);
     p += tail.size;
     *out = (struct omi_entry){.key = key_buffer,
                               .value = value.data,

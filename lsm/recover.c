@@ -7,6 +7,7 @@
  * so what a failed fsync left in the page cache cannot be mistaken for durable.
  */
 #include "lsm/db.h"
+#include "lsm/wal_format.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,7 +67,7 @@ static enum file_kind file_kind(const char *name, uint64_t *number_out)
 }
 
 struct survey {
-    uint64_t number_max, tables, logs, manifests, others;
+    uint64_t number_max, tables, logs, others; /* logs: that hold a frame */
     bool current;
     char other[128];
 };
@@ -80,10 +81,9 @@ static omen_err survey_one(void *ctx, const struct omi_dir_entry *e)
         s->tables++;
         break;
     case KIND_LOG:
-        s->logs++;
+        s->logs += e->bytes > OMI_WAL_FIRST_FRAME;
         break;
     case KIND_MANIFEST:
-        s->manifests++;
         break;
     case KIND_OURS:
         s->current = s->current || strcmp(e->name, "CURRENT") == 0;
@@ -101,9 +101,10 @@ static omen_err survey_one(void *ctx, const struct omi_dir_entry *e)
 /* No CURRENT: may a database be made here? */
 static omen_err check_fresh(omen_db *db, const struct survey *s)
 {
-    if (s->tables + s->manifests + s->logs != 0)
+    /* A manifest and an empty log alone are what a first open left that did not end. */
+    if (s->tables + s->logs != 0)
         return omi_fail(OMEN_CORRUPT, 0,
-                        "%s holds tables, logs or manifests but no CURRENT; restore CURRENT (one "
+                        "%s holds tables or logs but no CURRENT; restore CURRENT (one "
                         "line, the newest MANIFEST's name) or the whole directory from a backup",
                         db->path);
     if (s->others != 0)

@@ -1,0 +1,382 @@
+/* The public calls: what they refuse, and what they promise beside plain reads and writes. */
+#include "io/env_sim.h"
+#include "lsm/db.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+TestSuite(db, .timeout = 60);
+
+static char root[64];
+
+static void setup(void)
+{
+    strcpy(root, "/tmp/omendb-unit-XXXXXX");
+    cr_assert(mkdtemp(root) != NULL);
+}
+
+static void teardown(void)
+{
+    char command[128];
+    snprintf(command, sizeof(command), "rm -rf %s", root);
+    cr_assert_eq(system(command), 0);
+}
+
+static const char *path(const char *name)
+{
+    static char full[2][200];
+    static int turn;
+    turn ^= 1;
+    snprintf(full[turn], sizeof(full[0]), "%s/%s", root, name);
+    return full[turn];
+}
+
+static omen_slice text(const char *s)
+{
+    return omi_slice(s, strlen(s));
+}
+
+static omen_db *open_db(const char *dir, const char *options)
+{
+    omen_options o = {.struct_bytes = sizeof(o), .flags = OMEN_CREATE_IF_MISSING};
+    omen_db *db;
+    cr_assert_eq(omen_options_from_string(options, &o), OMEN_OK, "%s", omen_last_error());
+    cr_assert_eq(omen_open(dir, &o, &db), OMEN_OK, "%s", omen_last_error());
+    return db;
+}
+
+static void put(omen_db *db, const char *key, const char *value)
+{
+    cr_assert_eq(omen_put(db, NULL, text(key), text(value)), OMEN_OK, "%s", omen_last_error());
+}
+
+static void expect(omen_db *db, const char *key, const char *value)
+{
+    omen_value v;
+    omen_err err = omen_get(db, NULL, text(key), &v);
+    if (value == NULL) {
+        cr_assert_eq(err, OMEN_NOT_FOUND);
+        return;
+    }
+    cr_assert_eq(err, OMEN_OK, "%s: %s", key, omen_last_error());
+    cr_assert(omi_bytes_equal(v.data, v.size, value, strlen(value)));
+    omen_value_release(&v);
+}
+
+static void refuses(omen_err want, const char *dir, const omen_options *o, const char *words)
+{
+    omen_db *db;
+    omen_err err = omen_open(dir, o, &db);
+    cr_assert_eq(err, want, "%s: %s", omen_err_name(err), omen_last_error());
+    cr_assert(strstr(omen_last_error(), words) != NULL, "\"%s\" lacks \"%s\"", omen_last_error(),
+              words);
+}
+
+Test(db, open_refuses_what_is_not_a_database, .init = setup, .fini = teardown)
+{
+    omen_options o = {.struct_bytes = sizeof(o)};
+    refuses(OMEN_NOT_FOUND, path("none"), &o, "none");
+    o.flags = OMEN_CREATE_IF_MISSING;
+    refuses(OMEN_NOT_FOUND, path("none/deeper"), &o, "above");
+    cr_assert_eq(mkdir(path("other"), 0700), 0);
+    FILE *f = fopen(path("other/letter.txt"), "w");
+    cr_assert(f != NULL);
+    fclose(f);
+    refuses(OMEN_INVALID, path("other"), &o, "letter.txt");
+    cr_assert_neq(access(path("other/LOCK"), F_OK), 0,
+                  "nothing is written into a stranger's place");
+    refuses(OMEN_INVALID, path("other/letter.txt"), &o, "letter.txt");
+}
+
+Test(db, open_refuses_bad_options_by_name)
+{
+    omen_options o = {.struct_bytes = sizeof(o), .block_bytes = 1 << 20};
+    omen_db *db;
+    cr_assert_eq(omen_open("/nowhere", &o, &db), OMEN_INVALID);
+    cr_assert(strstr(omen_last_error(), "block_bytes") != NULL);
+    o = (omen_options){.struct_bytes = sizeof(o), .flags = 1u << 30};
+    cr_assert_eq(omen_open("/nowhere", &o, &db), OMEN_UNSUPPORTED);
+    o = (omen_options){.struct_bytes = 0};
+    cr_assert_eq(omen_open("/nowhere", &o, &db), OMEN_INVALID);
+    o = (omen_options){.struct_bytes = sizeof(o)};
+    cr_assert_eq(omen_options_from_string("memory_byte=5", &o), OMEN_INVALID);
+    cr_assert(strstr(omen_last_error(), "memory_bytes") != NULL, "%s", omen_last_error());
+    cr_assert_eq(omen_options_from_string("goal=speed", &o), OMEN_INVALID);
+    cr_assert_eq(omen_options_from_string("memory_bytes=64M, goal=reads runs_2=3", &o), OMEN_OK);
+    cr_assert_eq(o.memory_bytes, 64u << 20);
+    cr_assert_eq(o.goal, OMEN_GOAL_READS);
+    cr_assert_eq(o.runs_level[1], 3);
+}
+
+Test(db, the_lock_names_its_holder, .init = setup, .fini = teardown)
+{
+    omen_db *db = open_db(path("a"), ""), *second;
+    omen_options o = {.struct_bytes = sizeof(o)};
+    char pid[24];
+    snprintf(pid, sizeof(pid), "%d", (int)getpid());
+    cr_assert_eq(omen_open(path("a"), &o, &second), OMEN_BUSY);
+    cr_assert(strstr(omen_last_error(), pid) != NULL, "%s", omen_last_error());
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    db = open_db(path("a"), "");
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
+Test(db, error_if_exists_and_another_comparator_are_refused, .init = setup, .fini = teardown)
+{
+    static const omen_comparator other = {"other.order", NULL, NULL};
+    omen_db *db = open_db(path("a"), "");
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omen_options o = {.struct_bytes = sizeof(o), .flags = OMEN_ERROR_IF_EXISTS};
+    refuses(OMEN_EXISTS, path("a"), &o, "already");
+    omen_comparator c = other;
+    c.compare = (int (*)(void *, omen_slice, omen_slice))(uintptr_t)strcmp;
+    o = (omen_options){.struct_bytes = sizeof(o), .comparator = &c};
+    refuses(OMEN_INVALID, path("a"), &o, "other.order");
+}
+
+Test(db, limits_are_told_and_nothing_is_lost, .init = setup, .fini = teardown)
+{
+    omen_db *db = open_db(path("a"), "");
+    char *big = calloc(1, OMEN_KEY_BYTES_MAX + 1u);
+    put(db, "before", "1");
+    cr_assert_eq(omen_put(db, NULL, omi_slice(big, OMEN_KEY_BYTES_MAX), text("v")), OMEN_OK);
+    cr_assert_eq(omen_put(db, NULL, omi_slice(big, OMEN_KEY_BYTES_MAX + 1u), text("v")),
+                 OMEN_INVALID);
+    cr_assert_eq(omen_put(db, NULL, text("k"), omi_slice(big, OMEN_VALUE_BYTES_MAX + 1u)),
+                 OMEN_INVALID);
+    cr_assert_eq(omen_put(db, NULL, omi_slice(NULL, 0), omi_slice(NULL, 0)), OMEN_OK);
+    cr_assert_eq(omen_flush(db), OMEN_OK);
+    omen_value v;
+    cr_assert_eq(omen_get(db, NULL, omi_slice(big, OMEN_KEY_BYTES_MAX), &v), OMEN_OK);
+    omen_value_release(&v);
+    cr_assert_eq(omen_get(db, NULL, omi_slice(NULL, 0), &v), OMEN_OK);
+    cr_assert_eq(v.size, 0);
+    omen_value_release(&v);
+    expect(db, "before", "1");
+    free(big);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
+Test(db, close_waits_for_iterators_snapshots_and_values, .init = setup, .fini = teardown)
+{
+    omen_db *db = open_db(path("a"), "");
+    omen_iter *it;
+    omen_snapshot *s;
+    omen_value v;
+    put(db, "k", "v");
+    cr_assert_eq(omen_iter_open(db, NULL, &it), OMEN_OK);
+    cr_assert_eq(omen_close(db), OMEN_BUSY);
+    omen_iter_close(it);
+    cr_assert_eq(omen_snapshot_create(db, &s), OMEN_OK);
+    cr_assert_eq(omen_close(db), OMEN_BUSY);
+    omen_snapshot_release(s);
+    cr_assert_eq(omen_flush(db), OMEN_OK);
+    cr_assert_eq(omen_get(db, NULL, text("k"), &v), OMEN_OK);
+    cr_assert_eq(omen_close(db), OMEN_BUSY, "a pinned value");
+    omen_value_release(&v);
+    put(db, "k", "still works");
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
+Test(db, a_read_only_handle_sees_a_live_writers_state, .init = setup, .fini = teardown)
+{
+    omen_db *writer = open_db(path("a"), "memtable_bytes=64K"), *reader;
+    omen_options o = {.struct_bytes = sizeof(o), .flags = OMEN_OPEN_READ_ONLY};
+    char key[16];
+    for (int i = 0; i < 3000; i++) {
+        snprintf(key, sizeof(key), "key%05d", i);
+        put(writer, key, "value");
+    }
+    cr_assert_eq(omen_open(path("a"), &o, &reader), OMEN_OK, "%s", omen_last_error());
+    expect(reader, "key00000", "value");
+    expect(reader, "key02999", "value");
+    cr_assert_eq(omen_put(reader, NULL, text("x"), text("y")), OMEN_READ_ONLY);
+    put(writer, "later", "1");
+    expect(reader, "later", NULL);
+    cr_assert_eq(omen_close(reader), OMEN_OK);
+    cr_assert_eq(omen_close(writer), OMEN_OK);
+}
+
+Test(db, a_checkpoint_is_a_database_of_its_own, .init = setup, .fini = teardown)
+{
+    omen_db *db = open_db(path("a"), "memtable_bytes=64K"), *copy;
+    char key[16];
+    for (int i = 0; i < 3000; i++) {
+        snprintf(key, sizeof(key), "key%05d", i);
+        put(db, key, "one");
+    }
+    cr_assert_eq(omen_checkpoint(db, path("b")), OMEN_OK, "%s", omen_last_error());
+    cr_assert_eq(omen_checkpoint(db, path("b")), OMEN_EXISTS);
+    put(db, "key00001", "two");
+    cr_assert_eq(omen_compact(db, NULL, NULL), OMEN_OK);
+    copy = open_db(path("b"), "");
+    expect(copy, "key00001", "one");
+    expect(copy, "key02999", "one");
+    put(copy, "own", "1");
+    expect(db, "own", NULL);
+    omen_verify_report report = {.struct_bytes = sizeof(report)};
+    cr_assert_eq(omen_verify(copy, &report, NULL, NULL), OMEN_OK, "%s", omen_last_error());
+    cr_assert_eq(omen_close(copy), OMEN_OK);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
+Test(db, options_are_kept_and_live_ones_change, .init = setup, .fini = teardown)
+{
+    omen_db *db = open_db(path("a"), "size_ratio=5,memory_bytes=32M");
+    cr_assert_eq(omen_set_option(db, "runs_upper", "7"), OMEN_OK, "%s", omen_last_error());
+    cr_assert_eq(omen_set_option(db, "memory_bytes", "64M"), OMEN_UNSUPPORTED);
+    cr_assert_eq(omen_set_option(db, "runs_uper", "7"), OMEN_INVALID);
+    cr_assert_eq(omen_set_option(db, "size_ratio", "1"), OMEN_INVALID);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    db = open_db(path("a"), "");
+    cr_assert_eq(db->settings.shape.size_ratio, 5);
+    cr_assert_eq(db->settings.shape.runs_upper, 7);
+    cr_assert_eq(db->settings.split.memory_bytes, 32u << 20);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
+Test(db, one_run_reads_exactly_one_block_a_get, .init = setup, .fini = teardown)
+{
+    omen_db *db = open_db(path("a"), "memtable_bytes=256K");
+    char key[32];
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "user%d", i * 7919 % 20011);
+        put(db, key, "a value of some bytes");
+    }
+    cr_assert_eq(omen_compact(db, NULL, NULL), OMEN_OK);
+    omen_stats before = {.struct_bytes = sizeof(before)}, after = before;
+    cr_assert_eq(omen_get_stats(db, &before), OMEN_OK);
+    for (int i = 0; i < 20000; i++) {
+        snprintf(key, sizeof(key), "user%d", i * 7919 % 20011);
+        expect(db, key, "a value of some bytes");
+    }
+    cr_assert_eq(omen_get_stats(db, &after), OMEN_OK);
+    cr_assert_eq(after.get_blocks - before.get_blocks, 20000);
+    cr_assert_eq(after.gets - before.gets, 20000);
+    cr_assert_gt(after.index_grid_hits - before.index_grid_hits, 10000, "the model answered %lu",
+                 after.index_grid_hits - before.index_grid_hits);
+    cr_assert_eq(after.index_explicit_files, 0);
+    cr_assert_eq(after.index_certificate_failures, 0);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
+Test(db, sequential_inserts_are_hardly_rewritten, .init = setup, .fini = teardown)
+{
+    omen_db *db = open_db(path("a"), "memtable_bytes=256K,target_file_bytes=64K");
+    char key[32];
+    for (int i = 0; i < 40000; i++) {
+        snprintf(key, sizeof(key), "%012d", i);
+        put(db, key, "0123456789012345678901234567890123456789");
+    }
+    cr_assert_eq(omen_wait_idle(db), OMEN_OK);
+    omen_stats s = {.struct_bytes = sizeof(s)};
+    cr_assert_eq(omen_get_stats(db, &s), OMEN_OK);
+    cr_assert_gt(s.flushes, 8);
+    cr_assert_lt(s.merge_written_bytes * 5, s.flush_bytes, "%lu rewritten of %lu",
+                 s.merge_written_bytes, s.flush_bytes);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
+/* ---- faults, on the simulated env ------------------------------------------------------------ */
+
+static omen_err open_sim(struct omi_env *env, omen_db **db)
+{
+    omen_options o = {.struct_bytes = sizeof(o),
+                      .flags = OMEN_CREATE_IF_MISSING | OMEN_INLINE_WORK,
+                      .memtable_bytes = 64 << 10,
+                      .target_file_bytes = 64 << 10};
+    return omi_db_open(env, "/db", &o, db);
+}
+
+Test(db, a_full_disk_is_told_and_reads_go_on)
+{
+    struct omi_env *env = omi_sim_create(3);
+    omen_db *db;
+    char key[16];
+    int written = 0;
+    cr_assert_eq(open_sim(env, &db), OMEN_OK);
+    omi_sim_quota(env, 300 << 10);
+    omen_err err = OMEN_OK;
+    for (; written < 100000 && err == OMEN_OK; written++) {
+        snprintf(key, sizeof(key), "key%06d", written);
+        err = omen_put(db, NULL, text(key), text("a value that takes some space on the disk"));
+    }
+    cr_assert_eq(err, OMEN_FULL, "%s: %s", omen_err_name(err), omen_last_error());
+    expect(db, "key000000", "a value that takes some space on the disk");
+    err = omen_close(db);
+    (void)err;
+    omi_sim_quota(env, UINT64_MAX);
+    cr_assert_eq(open_sim(env, &db), OMEN_OK, "%s", omen_last_error());
+    for (int i = 0; i < written - 1; i += 97) {
+        snprintf(key, sizeof(key), "key%06d", i);
+        expect(db, key, "a value that takes some space on the disk");
+    }
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(env);
+}
+
+Test(db, a_failed_sync_makes_it_read_only_and_loses_nothing_synced)
+{
+    struct omi_env *env = omi_sim_create(3);
+    omen_db *db;
+    omen_write_options sync = {.struct_bytes = sizeof(sync), .flags = OMEN_SYNC};
+    cr_assert_eq(open_sim(env, &db), OMEN_OK);
+    cr_assert_eq(omen_put(db, &sync, text("a"), text("1")), OMEN_OK);
+    omi_sim_fail(env, OMI_FAULT_SYNC, 1, false);
+    cr_assert_eq(omen_put(db, &sync, text("b"), text("2")), OMEN_UNKNOWN);
+    cr_assert_eq(omen_put(db, NULL, text("c"), text("3")), OMEN_READ_ONLY);
+    expect(db, "a", "1");
+    struct omi_env *after = omi_sim_crash(env, OMI_CRASH_STRICT, 1);
+    omen_err closed = omen_close(db);
+    (void)closed;
+    omi_sim_destroy(env);
+    cr_assert_eq(open_sim(after, &db), OMEN_OK, "%s", omen_last_error());
+    expect(db, "a", "1");
+    expect(db, "c", NULL);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(after);
+}
+
+/* The n-th write, sync or name change fails, for n = 1, 2, ... until a run passes: never a crash,
+ * never a lost acknowledged write. */
+Test(db, any_failing_call_loses_nothing_acknowledged)
+{
+    static const enum omi_sim_fault kinds[] = {OMI_FAULT_WRITE, OMI_FAULT_SYNC, OMI_FAULT_NAME};
+    for (int k = 0; k < 3; k++) {
+        bool failed = true;
+        for (uint64_t nth = 1; failed; nth += nth < 40 ? 1 : 17) {
+            struct omi_env *env = omi_sim_create(nth);
+            omen_db *db = NULL;
+            int acked = 0;
+            char key[16];
+            omi_sim_fail(env, kinds[k], nth, false);
+            failed = open_sim(env, &db) != OMEN_OK;
+            for (int i = 0; i < 2500 && !failed; i++) {
+                snprintf(key, sizeof(key), "key%06d", i);
+                failed = omen_put(db, NULL, text(key),
+                                  text("some sixty bytes of value, or about"
+                                       " that many bytes")) != OMEN_OK;
+                acked += !failed;
+                if (i % 1000 == 999 && !failed)
+                    failed = omen_compact(db, NULL, NULL) != OMEN_OK;
+            }
+            omi_sim_fail(env, OMI_FAULT_NONE, 0, false);
+            if (db != NULL) {
+                omen_err closed = omen_close(db);
+                (void)closed;
+            }
+            cr_assert_eq(open_sim(env, &db), OMEN_OK, "kind %d, call %lu: %s", k, nth,
+                         omen_last_error());
+            for (int i = 0; i < acked; i += 13) {
+                snprintf(key, sizeof(key), "key%06d", i);
+                expect(db, key, "some sixty bytes of value, or about that many bytes");
+            }
+            cr_assert_eq(omen_close(db), OMEN_OK);
+            omi_sim_destroy(env);
+        }
+    }
+}
