@@ -26,8 +26,10 @@ omen_err omi_block_header_decode(const uint8_t *bytes, uint64_t available, uint6
     if (h->raw_bytes > OMI_BLOCK_RAW_MAX || h->count == 0 || h->count > OMI_BLOCK_ENTRIES_MAX)
         return damaged(where, off, "size or count is out of range");
     uint32_t body = h->stored_bytes - OMI_BLOCK_HEADER_BYTES;
-    if (h->codec == OMI_BLOCK_CODEC_NONE ? body != h->raw_bytes
-                                         : h->raw_bytes / 4096 > (uint64_t)body * 32)
+    /* Compressed, a body is smaller, or it would not have been stored so. */
+    if (h->codec == OMI_BLOCK_CODEC_NONE
+            ? body != h->raw_bytes
+            : body >= h->raw_bytes || h->raw_bytes / 4096 > (uint64_t)body * 32)
         return damaged(where, off, "the raw size does not fit the stored one");
     return OMEN_OK;
 }
@@ -156,14 +158,22 @@ static omen_err columns_open(const uint8_t *body, const struct omi_block_header 
     return keys_check(b) ? OMEN_OK : damaged(where, off, "a key's size is out of range");
 }
 
-omen_err omi_block_decode(const uint8_t *stored, const struct omi_block_header *h, uint64_t file_id,
-                          uint64_t off, const char *where, struct omi_codec_state *state,
-                          uint8_t *body, struct omi_block *b)
+omen_err omi_block_verify(const uint8_t *stored, const struct omi_block_header *h, uint64_t file_id,
+                          uint64_t off, const char *where)
 {
     uint64_t check = omi_block_check(stored, h->stored_bytes, file_id, off);
     if (check != omi_get_u64(stored + 24) && !OMI_MUTANT(OMI_MUTANT_BLOCK_UNCHECKED))
         return damaged(where, off, "its check does not match: the data is damaged or misplaced");
-    omen_err err = unpack(stored, h, off, where, state, body);
+    return OMEN_OK;
+}
+
+omen_err omi_block_decode(const uint8_t *stored, const struct omi_block_header *h, uint64_t file_id,
+                          uint64_t off, const char *where, struct omi_codec_state *state,
+                          uint8_t *body, struct omi_block *b)
+{
+    omen_err err = omi_block_verify(stored, h, file_id, off, where);
+    if (err == OMEN_OK)
+        err = unpack(stored, h, off, where, state, body);
     if (err != OMEN_OK)
         return err;
     return h->layout == OMI_BLOCK_SINGLE ? single_open(body, h, off, where, b)

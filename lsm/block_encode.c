@@ -183,7 +183,7 @@ static void single_write(const struct omi_entry *e, uint8_t *p)
         memcpy(p + OMI_SINGLE_BYTES + e->key_size, e->value, e->value_size);
 }
 
-/* Compresses body to out at header_at + header; false when it does not pay. */
+/* Compresses body to to; size 0 when it does not pay. */
 static omen_err compress(struct omi_codec_state *state, omen_codec codec, const uint8_t *body,
                          size_t size, uint8_t *to, size_t capacity, size_t *size_out)
 {

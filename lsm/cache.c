@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SHARDS = 16, SIZE_CLASS = 512, MALLOC_OVERHEAD = 16, BUCKETS_MIN = 64 };
+enum { SHARDS_MAX = 16, SIZE_CLASS = 512, MALLOC_OVERHEAD = 16, BUCKETS_MIN = 64 };
+/* A shard's share is the largest frame that is kept: a small cache has fewer shards. */
+#define SHARD_BYTES_MIN (UINT64_C(1) << 20)
 
 struct shard {
     _Alignas(64) struct omi_mutex mu;
@@ -19,7 +21,8 @@ struct omi_cache {
     _Atomic uint64_t capacity;
     _Atomic uint64_t bytes; /* linked and pinned frames */
     _Atomic uint64_t pinned;
-    struct shard shards[SHARDS];
+    uint32_t shard_count; /* a power of two */
+    struct shard shards[SHARDS_MAX];
 };
 
 static uint64_t slot_hash(uint64_t table, uint32_t index)
@@ -30,7 +33,7 @@ static uint64_t slot_hash(uint64_t table, uint32_t index)
 
 static struct shard *shard_of(struct omi_cache *c, uint64_t hash)
 {
-    return &c->shards[hash >> 60];
+    return &c->shards[(hash >> 60) & (c->shard_count - 1)];
 }
 
 omen_err omi_cache_create(uint64_t capacity_bytes, struct omi_cache **cache_out)
@@ -41,7 +44,10 @@ omen_err omi_cache_create(uint64_t capacity_bytes, struct omi_cache **cache_out)
         return omi_fail(OMEN_NO_MEMORY, 0, "the block cache");
     memset(c, 0, sizeof(*c));
     atomic_init(&c->capacity, capacity_bytes);
-    for (int i = 0; i < SHARDS; i++) {
+    c->shard_count = SHARDS_MAX;
+    while (c->shard_count > 1 && capacity_bytes / c->shard_count < SHARD_BYTES_MIN)
+        c->shard_count /= 2;
+    for (uint32_t i = 0; i < c->shard_count; i++) {
         struct shard *s = &c->shards[i];
         omi_mutex_init(&s->mu);
         s->bucket_count = BUCKETS_MIN;
@@ -153,7 +159,7 @@ static void shard_evict(struct shard *s, uint64_t keep_bytes)
 
 void omi_cache_destroy(struct omi_cache *c)
 {
-    for (int i = 0; i < SHARDS; i++) {
+    for (uint32_t i = 0; i < c->shard_count; i++) {
         struct shard *s = &c->shards[i];
         while (s->hand != NULL) {
             struct omi_frame *f = s->hand;
@@ -184,9 +190,9 @@ uint64_t omi_cache_pinned(const struct omi_cache *c)
 void omi_cache_set_capacity(struct omi_cache *c, uint64_t capacity_bytes)
 {
     uint64_t before = atomic_exchange(&c->capacity, capacity_bytes);
-    for (int i = 0; i < SHARDS && capacity_bytes < before; i++) {
+    for (uint32_t i = 0; i < c->shard_count && capacity_bytes < before; i++) {
         omi_mutex_lock(&c->shards[i].mu);
-        shard_evict(&c->shards[i], capacity_bytes / SHARDS);
+        shard_evict(&c->shards[i], capacity_bytes / c->shard_count);
         omi_mutex_unlock(&c->shards[i].mu);
     }
 }
@@ -221,16 +227,13 @@ bool omi_cache_peek(struct omi_cache *c, uint64_t table, uint32_t index)
 struct omi_frame *omi_frame_create(struct omi_cache *c, uint64_t table, uint32_t index,
                                    size_t body_bytes)
 {
-    size_t size = sizeof(struct omi_frame) + body_bytes;
-    size = (size + SIZE_CLASS - 1) / SIZE_CLASS * SIZE_CLASS;
-    if (size > UINT32_MAX - MALLOC_OVERHEAD)
+    size_t need = sizeof(struct omi_frame) + body_bytes;
+    size_t size = (need + SIZE_CLASS - 1) / SIZE_CLASS * SIZE_CLASS;
+    if (size - need < MALLOC_OVERHEAD) /* what malloc takes is a class where it can be */
+        size += MALLOC_OVERHEAD;
+    if (body_bytes > UINT32_MAX / 2)
         return NULL;
     struct omi_frame *f = malloc(size - MALLOC_OVERHEAD);
-    if (f == NULL || size - MALLOC_OVERHEAD < sizeof(*f) + body_bytes) {
-        free(f);
-        f = malloc(size);
-        size += MALLOC_OVERHEAD;
-    }
     if (f == NULL)
         return NULL;
     memset(f, 0, sizeof(*f));
@@ -247,7 +250,7 @@ struct omi_frame *omi_frame_create(struct omi_cache *c, uint64_t table, uint32_t
 
 struct omi_frame *omi_cache_insert(struct omi_cache *c, struct omi_frame *f, bool keep)
 {
-    uint64_t share = omi_cache_capacity(c) / SHARDS;
+    uint64_t share = omi_cache_capacity(c) / c->shard_count;
     if (!keep || f->charge > share)
         return f;
     uint64_t hash = slot_hash(f->table, f->index);

@@ -23,7 +23,7 @@ struct omi_frame {
     _Atomic uint32_t refs;
     _Atomic uint8_t used;
     bool linked;
-    uint8_t body[];
+    _Alignas(8) uint8_t body[];
 };
 
 /* capacity 0 is legal: nothing is kept. */
@@ -38,11 +38,12 @@ uint64_t omi_cache_pinned(const struct omi_cache *cache); /* frames pinned now *
 struct omi_frame *omi_cache_get(struct omi_cache *cache, uint64_t table, uint32_t index);
 /* Is it there? Pins nothing, does not count as use. */
 bool omi_cache_peek(struct omi_cache *cache, uint64_t table, uint32_t index);
-/* A frame of its own with room for body_bytes, pinned, not yet in the cache; makes room by
- * evicting. NULL when memory is short. */
+/* A frame of its own with room for body_bytes, pinned, not yet in the cache. NULL when memory is
+ * short. */
 struct omi_frame *omi_frame_create(struct omi_cache *cache, uint64_t table, uint32_t index,
                                    size_t body_bytes);
-/* Puts a filled frame in (keep false: only hands it through). If another thread was first, frame is
+/* Puts a filled frame in, evicting others to make room (keep false, or larger than a shard's share
+ * of the capacity: only hands it through). If another thread was first, frame is
  * released and the other returned; pinned either way. */
 struct omi_frame *omi_cache_insert(struct omi_cache *cache, struct omi_frame *frame, bool keep);
 void omi_frame_release(struct omi_frame *frame);

@@ -295,7 +295,9 @@ static omen_err take_file(struct omi_edit *e, const uint8_t *bytes, size_t size,
         err =
             field != NULL ? file_field(tag, field, field_size, where, &props) : bad(where, "table");
     }
-    if (err == OMEN_OK && (r.failed || props.file_bytes == 0))
+    if (err == OMEN_OK &&
+        (r.failed || props.file_bytes == 0 || props.smallest.size > OMEN_KEY_BYTES_MAX ||
+         props.largest.size > OMEN_KEY_BYTES_MAX))
         err = bad(where, "table");
     if (err == OMEN_OK)
         err = omi_edit_add(e, (uint32_t)level, age, number, &props);

@@ -69,8 +69,10 @@ static omen_err roll_manifest(omen_db *db, const struct omi_version *version, ui
     if (err == OMEN_OK)
         err = omi_manifest_create(db->dir, omi_db_next_number(db), &snapshot, &next);
     omi_edit_fini(&snapshot);
-    if (err != OMEN_OK)
+    if (err != OMEN_OK) {
+        omi_db_fail(db, err); /* CURRENT may name the new one already: the old one is over */
         return err;
+    }
     uint64_t old = omi_manifest_number(db->manifest);
     err = omi_manifest_close(db->manifest);
     db->manifest = next;

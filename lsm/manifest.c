@@ -239,6 +239,20 @@ static omen_err records_read(const uint8_t *bytes, size_t size, const char *name
     return OMEN_OK;
 }
 
+/* Does every record check to the very end? */
+static bool records_whole(const uint8_t *bytes, size_t size)
+{
+    uint32_t payload, number, expected = 1;
+    size_t off = HEADER_BYTES;
+    if (size < HEADER_BYTES || omi_get_u64(bytes + 24) != omi_checksum(bytes, 24, 0))
+        return false;
+    while (off < size &&
+           record_open(bytes, size, off, omi_get_u64(bytes + 16), &payload, &number) &&
+           number == expected++)
+        off += RECORD_BYTES + (size_t)payload;
+    return off == size;
+}
+
 omen_err omi_manifest_read(struct omi_dir *dir, omen_err (*each)(void *ctx, struct omi_edit *edit),
                            void *ctx, uint64_t *number_out)
 {
@@ -251,6 +265,10 @@ omen_err omi_manifest_read(struct omi_dir *dir, omen_err (*each)(void *ctx, stru
     err = omi_file_read_all(dir, name, SIZE_MAX, &bytes, &size);
     if (err == OMEN_NOT_FOUND)
         return omi_fail(OMEN_CORRUPT, 0, "CURRENT names %s, which is not there", name);
+    if (err == OMEN_OK && !records_whole(bytes, size)) { /* a bit may have flipped on the way */
+        free(bytes);
+        err = omi_file_read_all(dir, name, SIZE_MAX, &bytes, &size);
+    }
     if (err != OMEN_OK)
         return err;
     err = records_read(bytes, size, name, each, ctx);

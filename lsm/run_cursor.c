@@ -2,11 +2,17 @@
  * run_cursor.c - a cursor over the disjoint tables of a run. From the second block in one direction
  * on, the blocks to come are fetched together, in growing spans, through the env's batches.
  */
+#include "lsm/scratch.h"
 #include "lsm/table_open.h"
 
-#include <stdlib.h>
+#include <stdatomic.h>
 
-enum { AHEAD_MAX = 32, PIECE_BYTES = 64 << 10, PIECES_MAX = 64 };
+/* A span is bounded in bytes too: blocks of large values would fill the memory. */
+enum { AHEAD_MAX = 32, SPAN_BYTES_MAX = 1 << 20, PIECE_BYTES = 64 << 10 };
+enum { PIECES_MAX = SPAN_BYTES_MAX / PIECE_BYTES + 1 };
+_Static_assert(sizeof(((struct omi_run_cursor *)0)->ahead) / sizeof(struct omi_frame *) ==
+                   AHEAD_MAX,
+               "the queue holds a whole span");
 
 void omi_run_cursor_init(struct omi_run_cursor *c, struct omi_table *const *tables,
                          uint32_t table_count, const struct omi_order *order, bool fill_cache)
@@ -55,7 +61,7 @@ static omen_err read_span(struct omi_table *t, uint64_t from, size_t size, uint8
     struct omi_read reads[PIECES_MAX];
     size_t count = 0;
     for (size_t at = 0; at < size;) {
-        size_t n = size - at < PIECE_BYTES || count + 1 == PIECES_MAX ? size - at : PIECE_BYTES;
+        size_t n = size - at < PIECE_BYTES ? size - at : PIECE_BYTES;
         reads[count++] =
             (struct omi_read){.file = t->file, .buffer = to + at, .off = from + at, .size = n};
         at += n;
@@ -67,46 +73,65 @@ static omen_err read_span(struct omi_table *t, uint64_t from, size_t size, uint8
     return OMEN_OK;
 }
 
-/* Fetches blocks [first, first + count) of a table, none of which is cached, in one span, and
- * queues them. step -1: the last comes first. Stops quietly at any failure. */
+/* The sectors, or bytes, that blocks [first, last] of a table lie in. */
+static size_t span_bytes(const struct omi_table *t, uint32_t first, uint32_t last, uint64_t *start)
+{
+    uint64_t from, off;
+    uint32_t size;
+    omi_table_locate(t, first, &from, &size);
+    omi_table_locate(t, last, &off, &size);
+    uint64_t end = off + size;
+    if (t->direct) {
+        from = from / 512 * 512;
+        end = (end + 511) / 512 * 512;
+    }
+    *start = from;
+    return (size_t)(end - from);
+}
+
+/* Fetches blocks [first, first + count) of a table, none of which is cached, in one span of the
+ * thread's scratch, and queues them. step -1: the last comes first. Stops quietly at any failure.
+ */
 static void ahead_fetch(struct omi_run_cursor *c, struct omi_table *t, uint32_t first,
                         uint32_t count, int step)
 {
-    uint64_t from, last_off;
-    uint32_t size, last_size;
-    omi_table_locate(t, first, &from, &size);
-    omi_table_locate(t, first + count - 1, &last_off, &last_size);
-    uint64_t start = t->direct ? from / 512 * 512 : from;
-    uint64_t end = last_off + last_size;
-    if (t->direct)
-        end = (end + 511) / 512 * 512;
-    uint8_t *bytes = aligned_alloc(4096, (size_t)(end - start + 4095) / 4096 * 4096);
-    if (bytes == NULL || read_span(t, start, (size_t)(end - start), bytes) != OMEN_OK) {
-        free(bytes);
+    uint64_t start;
+    size_t bytes = span_bytes(t, first, first + count - 1, &start);
+    struct omi_scratch *scratch = omi_scratch_get();
+    if (scratch == NULL || !omi_scratch_reserve(scratch, bytes) ||
+        read_span(t, start, bytes, scratch->bytes) != OMEN_OK)
         return;
-    }
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t block = step > 0 ? first + i : first + count - 1 - i;
+        uint32_t block = step > 0 ? first + i : first + count - 1 - i, size;
         uint64_t off;
         struct omi_frame *f;
         omi_table_locate(t, block, &off, &size);
-        if (omi_table_frame(t, block, bytes + (off - start), &f) != OMEN_OK)
+        if (omi_table_frame(t, block, scratch->bytes + (off - start), &f) != OMEN_OK)
             break;
-        c->ahead[c->ahead_count++] = omi_cache_insert(t->tenv->cache, f, c->fill_cache);
+        /* A scan longer than an eighth of the cache passes by: it would push out the rest. */
+        bool keep = c->fill_cache &&
+                    (uint64_t)c->streak * f->charge <= omi_cache_capacity(t->tenv->cache) / 8;
+        c->ahead[c->ahead_count++] = omi_cache_insert(t->tenv->cache, f, keep);
+        atomic_fetch_add_explicit(&t->tenv->cache_misses, 1, memory_order_relaxed);
     }
-    free(bytes);
 }
 
-/* Queues block and its successors in the direction of step, if they are not cached. */
+/* Queues block and its successors in the direction of step, if they are not cached: as many as have
+ * been passed in this direction, so that a short scan reads little that it does not show. */
 static void ahead_fill(struct omi_run_cursor *c, struct omi_table *t, uint32_t block, int step)
 {
-    uint32_t want = 1u << (c->streak < 5 ? c->streak : 5), count = 0;
+    uint32_t want = c->streak < AHEAD_MAX ? c->streak : AHEAD_MAX, count = 0;
     uint32_t room = step > 0 ? t->blocks - block : block + 1;
     if (want > room)
         want = room;
-    while (count < want &&
-           !omi_cache_peek(t->tenv->cache, t->id, step > 0 ? block + count : block - count))
-        count++;
+    for (; count < want; count++) {
+        uint32_t next = step > 0 ? block + count : block - count;
+        uint64_t start;
+        if (omi_cache_peek(t->tenv->cache, t->id, next) ||
+            span_bytes(t, step > 0 ? block : next, step > 0 ? next : block, &start) >
+                SPAN_BYTES_MAX)
+            break;
+    }
     if (count >= 2)
         ahead_fetch(c, t, step > 0 ? block : block - count + 1, count, step);
 }
@@ -129,6 +154,7 @@ static bool block_enter(struct omi_run_cursor *c, uint32_t table, uint32_t block
         if (f->index != block || f->table != t->id) { /* the direction changed */
             omi_frame_release(f);
             ahead_drop(c);
+            c->streak = 0;
             f = NULL;
         }
     }
@@ -150,11 +176,13 @@ static bool block_enter(struct omi_run_cursor *c, uint32_t table, uint32_t block
 static void entry_show(struct omi_run_cursor *c)
 {
     const struct omi_block *b = &c->frame->block;
-    c->key.size = 0;
-    omen_err err = omi_buf_reserve(&c->key, omi_block_key_size(b, c->index) + UINT64_C(1));
-    if (err != OMEN_OK) {
-        cursor_fail(c, err);
-        return;
+    size_t need = omi_block_key_size(b, c->index) + (size_t)1;
+    if (c->key.capacity < need) {
+        omen_err err = omi_buf_reserve(&c->key, need);
+        if (err != OMEN_OK) {
+            cursor_fail(c, err);
+            return;
+        }
     }
     omi_block_entry(b, c->index, c->key.data, &c->entry);
 }
@@ -277,7 +305,7 @@ void omi_run_cursor_seek_for_prev(struct omi_run_cursor *c, omen_slice key, uint
 void omi_run_cursor_first(struct omi_run_cursor *c)
 {
     c->err = OMEN_OK;
-    if (block_enter(c, 0, 0, 0)) {
+    if (c->table_count != 0 && block_enter(c, 0, 0, 0)) {
         c->index = 0;
         entry_show(c);
     }
@@ -285,8 +313,10 @@ void omi_run_cursor_first(struct omi_run_cursor *c)
 
 void omi_run_cursor_last(struct omi_run_cursor *c)
 {
-    uint32_t table = c->table_count - 1;
     c->err = OMEN_OK;
+    if (c->table_count == 0)
+        return;
+    uint32_t table = c->table_count - 1;
     if (block_enter(c, table, c->tables[table]->blocks - 1, 0)) {
         c->index = c->frame->block.count - 1;
         entry_show(c);

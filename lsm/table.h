@@ -146,9 +146,9 @@ static inline bool omi_run_cursor_valid(const struct omi_run_cursor *c)
 
 /* ---- a merge source over a run: whole files in large reads, past the cache ---- */
 
-/* Batches of entries of tables[0, count) in order, from the first entry >= (from, newest) when from
- * is not NULL. Reads ahead chunk_bytes at a time through the env's batches. Close with
- * omi_table_source_close. The entries of a batch live until the next refill. */
+/* All entries of tables[0, table_count) in order, a block a batch. Reads chunk_bytes at a time (a
+ * block at least) through the env's batches. Close with omi_table_source_close. The entries of a
+ * batch live until the next refill. */
 OMEN_MUST_CHECK omen_err omi_table_source_open(struct omi_table *const *tables,
                                                uint32_t table_count, uint64_t chunk_bytes,
                                                struct omi_merge_source **source_out);

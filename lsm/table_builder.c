@@ -7,6 +7,7 @@
 #include "io/base/mutant.h"
 #include "lsm/table_format.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -32,8 +33,8 @@ struct omi_table_builder {
     struct omi_table_params params;
     struct chunk *chunks, *chunk; /* all; the one being filled */
     struct omi_index_key *keys;
-    uint64_t *hashes;
-    uint32_t count, capacity;
+    uint64_t *hashes; /* of keys, a key's versions once */
+    uint32_t count, hash_count, capacity;
     uint64_t raw_bytes;
     uint64_t deletes, min_seq, max_seq;
     struct omi_entry *entries; /* of one block */
@@ -54,6 +55,8 @@ omen_err omi_table_builder_create(struct omi_table_env *tenv, const struct omi_t
         return omi_fail(OMEN_NO_MEMORY, 0, "a table builder");
     b->tenv = tenv;
     b->params = *params;
+    if (!omi_order_is_bytewise(&tenv->order))
+        b->params.filter_bits = 0; /* keys that compare equal need not hash alike */
     b->out.buffer = aligned_alloc(PAGE, WRITE_BYTES);
     if (b->out.buffer == NULL) {
         free(b);
@@ -103,7 +106,7 @@ static void chunks_reset(struct omi_table_builder *b)
 void omi_table_builder_reset(struct omi_table_builder *b)
 {
     chunks_reset(b);
-    b->count = 0;
+    b->count = b->hash_count = 0;
     b->raw_bytes = 0;
     b->deletes = 0;
     b->min_seq = UINT64_MAX;
@@ -180,8 +183,12 @@ omen_err omi_table_builder_add(struct omi_table_builder *b, const struct omi_ent
         memcpy(p + e->key_size, e->value, e->value_size);
     uint32_t raw = (uint32_t)size + OMI_ENTRY_OVERHEAD_BYTES;
     b->keys[b->count] = (struct omi_index_key){p, e->trailer, e->key_size, raw};
-    b->hashes[b->count] = b->params.filter_bits != 0 ? omi_key_hash(e->key, e->key_size) : 0;
     b->count++;
+    if (b->params.filter_bits != 0) {
+        uint64_t hash = omi_key_hash(e->key, e->key_size);
+        if (b->hash_count == 0 || b->hashes[b->hash_count - 1] != hash)
+            b->hashes[b->hash_count++] = hash;
+    }
     b->raw_bytes += raw;
     uint64_t seq = omi_trailer_seq(e->trailer);
     b->deletes += omi_trailer_kind(e->trailer) == OMI_KIND_DELETE;
@@ -333,7 +340,7 @@ static omen_err write_table(struct omi_table_builder *b, struct omi_index_plan *
     footer.data_end = write_position(&b->out);
     b->sections.size = 0;
     if (err == OMEN_OK && b->params.filter_bits != 0) {
-        err = omi_filter_build(b->hashes, b->count, b->params.filter_bits, &b->sections);
+        err = omi_filter_build(b->hashes, b->hash_count, b->params.filter_bits, &b->sections);
         props->filter_bytes = b->sections.size;
         if (err == OMEN_OK)
             err = write_section(b, props->file_id, &footer.sections[OMI_SECTION_FILTER]);
@@ -385,6 +392,7 @@ omen_err omi_table_builder_finish(struct omi_table_builder *b, uint64_t number,
                                   struct omi_table_props *props)
 {
     char name[OMI_FILE_NAME_BYTES];
+    assert(b->count > 0);
     omi_table_name(number, name);
     *props = (struct omi_table_props){.raw_bytes = b->raw_bytes,
                                       .entries = b->count,

@@ -36,9 +36,9 @@ void omi_table_locate(const struct omi_table *t, uint32_t block, uint64_t *off, 
 /* Checks and decodes stored bytes of a block into a frame of its own, pinned. */
 OMEN_MUST_CHECK omen_err omi_table_frame(struct omi_table *t, uint32_t block, const uint8_t *stored,
                                          struct omi_frame **frame_out);
-/* Finds and decodes all blocks one after the other, by their headers alone; each gets a block's
- * place and its decoded form, valid during the call. */
-OMEN_MUST_CHECK omen_err omi_table_walk(struct omi_table *t,
+/* Finds and decodes all blocks from off on, by their headers alone; each gets a block's place and
+ * its decoded form, valid during the call. */
+OMEN_MUST_CHECK omen_err omi_table_walk(struct omi_table *t, uint64_t off,
                                         omen_err (*each)(void *ctx, uint64_t off, uint32_t size,
                                                          const struct omi_block *block),
                                         void *ctx);

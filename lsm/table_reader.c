@@ -1,12 +1,13 @@
 /* table_reader.c - opening a table, and the stages of a point lookup in it. */
 #include "io/base/hash.h"
+#include "lsm/block_format.h"
 #include "lsm/scratch.h"
 #include "lsm/table_open.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
 
-enum { SECTOR = 512 };
+enum { SECTOR = 512, SCRATCH_MAX = 1 << 20 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
@@ -49,6 +50,17 @@ omen_err omi_table_read(struct omi_table *t, uint64_t off, size_t size, uint8_t 
         memcpy(out, bytes + skip, size);
     free(bytes);
     return err;
+}
+
+/* Runs a step of opening, and once more when what it read is damaged: a bit may have flipped on the
+ * way, so that the device is asked again. */
+static omen_err twice(struct omi_table *t, omen_err (*step)(struct omi_table *t))
+{
+    omen_err err = step(t);
+    if (err != OMEN_CORRUPT)
+        return err;
+    t->tenv->env->ops->file_advise(t->file, OMI_ADVISE_DROP);
+    return step(t);
 }
 
 /* A section's bytes, checked, into memory of its own. */
@@ -119,9 +131,21 @@ static omen_err open_props(struct omi_table *t)
     t->props.data_bytes = t->footer.data_end;
     t->props.filter_bytes = t->footer.sections[OMI_SECTION_FILTER].size;
     if (omi_key_compare(&t->tenv->order, omi_slice(t->props.smallest.data, t->props.smallest.size),
-                        omi_slice(t->props.largest.data, t->props.largest.size)) > 0)
+                        omi_slice(t->props.largest.data, t->props.largest.size)) > 0) {
+        omi_table_props_fini(&t->props);
         return omi_fail(OMEN_CORRUPT, 0, "%s: its smallest key lies after its largest", t->name);
+    }
     return OMEN_OK;
+}
+
+static omen_err filter_load(struct omi_table *t)
+{
+    omi_extent_destroy(t->filter_extent);
+    omen_err err = section_load(t, OMI_SECTION_FILTER, OMI_EXTENT_FILTER, &t->filter_extent);
+    if (err == OMEN_OK)
+        err = omi_filter_open(omi_extent_bytes(t->filter_extent), omi_extent_size(t->filter_extent),
+                              &t->filter);
+    return err;
 }
 
 /* Without its filter a table answers "maybe": slower, never wrong. */
@@ -129,10 +153,7 @@ static omen_err open_filter(struct omi_table *t)
 {
     if (t->footer.sections[OMI_SECTION_FILTER].size == 0 || !omi_order_is_bytewise(&t->tenv->order))
         return OMEN_OK;
-    omen_err err = section_load(t, OMI_SECTION_FILTER, OMI_EXTENT_FILTER, &t->filter_extent);
-    if (err == OMEN_OK)
-        err = omi_filter_open(omi_extent_bytes(t->filter_extent), omi_extent_size(t->filter_extent),
-                              &t->filter);
+    omen_err err = twice(t, filter_load);
     if (err != OMEN_CORRUPT && err != OMEN_UNSUPPORTED)
         return err;
     omi_extent_destroy(t->filter_extent);
@@ -170,26 +191,32 @@ static omen_err rebuild_one(void *ctx, uint64_t off, uint32_t size, const struct
     return OMEN_OK;
 }
 
+static omen_err index_load(struct omi_table *t)
+{
+    omi_extent_destroy(t->index_extent);
+    omen_err err = section_load(t, OMI_SECTION_INDEX, OMI_EXTENT_MODEL, &t->index_extent);
+    if (err == OMEN_OK)
+        err = omi_index_open(omi_extent_bytes(t->index_extent), omi_extent_size(t->index_extent),
+                             &t->tenv->order, t->footer.data_end, &t->index);
+    return err;
+}
+
 static omen_err open_index(struct omi_table *t)
 {
     omen_err err = OMEN_CORRUPT;
     if (t->footer.sections[OMI_SECTION_INDEX].size != 0)
-        err = section_load(t, OMI_SECTION_INDEX, OMI_EXTENT_MODEL, &t->index_extent);
+        err = twice(t, index_load);
     if (err == OMEN_OK) {
-        err = omi_index_open(omi_extent_bytes(t->index_extent), omi_extent_size(t->index_extent),
-                             &t->tenv->order, t->footer.data_end, &t->index);
-        if (err == OMEN_OK) {
-            t->blocks = omi_index_blocks(t->index);
-            t->heap_bytes += omi_index_heap_bytes(t->index);
-            return OMEN_OK;
-        }
+        t->blocks = omi_index_blocks(t->index);
+        t->heap_bytes += omi_index_heap_bytes(t->index);
+        return OMEN_OK;
     }
     if (err != OMEN_CORRUPT)
         return err;
     omi_extent_destroy(t->index_extent);
     t->index_extent = NULL;
     struct rebuild r = {.t = t};
-    err = omi_table_walk(t, rebuild_one, &r);
+    err = omi_table_walk(t, OMI_TABLE_HEADER_BYTES, rebuild_one, &r);
     if (err == OMEN_OK && t->blocks == 0)
         err = omi_fail(OMEN_CORRUPT, 0, "%s holds no block", t->name);
     if (err == OMEN_OK)
@@ -229,10 +256,10 @@ omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number, uint64_t fi
     if (err == OMEN_OK) {
         t->direct = tenv->env->ops->file_direct(t->file);
         tenv->env->ops->file_advise(t->file, OMI_ADVISE_RANDOM);
-        err = open_footer(t);
+        err = twice(t, open_footer);
     }
     if (err == OMEN_OK)
-        err = open_props(t);
+        err = twice(t, open_props);
     if (err == OMEN_OK)
         err = open_filter(t);
     if (err == OMEN_OK)
@@ -343,6 +370,8 @@ omen_err omi_table_frame(struct omi_table *t, uint32_t block, const uint8_t *sto
     if (size < OMI_BLOCK_HEADER_BYTES)
         return omi_fail(OMEN_CORRUPT, 0, "%s: block %u is shorter than its header", t->name, block);
     omen_err err = omi_block_header_decode(stored, size, off, t->name, &header);
+    if (err == OMEN_OK && omi_block_swells(&header))
+        err = omi_block_verify(stored, &header, t->footer.file_id, off, t->name);
     if (err != OMEN_OK)
         return err;
     struct omi_frame *f = omi_frame_create(t->tenv->cache, t->id, block, header.raw_bytes);
@@ -370,13 +399,21 @@ static omen_err load_once(struct omi_table *t, uint32_t block, struct omi_frame 
     size_t got = 0;
     omi_table_locate(t, block, &off, &size);
     size_t wide = read_size(t, off, size), skip = (size_t)(off - read_from(t, off));
-    struct omi_scratch *scratch = omi_scratch_get();
-    if (scratch == NULL || !omi_scratch_reserve(scratch, wide))
+    /* A large value's bytes do not stay with the thread. */
+    struct omi_scratch *scratch = wide <= SCRATCH_MAX ? omi_scratch_get() : NULL;
+    uint8_t *large = wide > SCRATCH_MAX ? aligned_alloc(4096, (wide + 4095) / 4096 * 4096) : NULL;
+    uint8_t *bytes = large;
+    if (scratch != NULL && omi_scratch_reserve(scratch, wide))
+        bytes = scratch->bytes;
+    if (bytes == NULL)
         return omi_fail(OMEN_NO_MEMORY, 0, "%s: %zu bytes to read", t->name, wide);
-    omen_err err = omi_file_pread(t->file, scratch->bytes, wide, off - skip, &got);
+    omen_err err = omi_file_pread(t->file, bytes, wide, off - skip, &got);
     if (err == OMEN_OK && got < skip + size)
         err = short_file(t, off, got, size);
-    return err == OMEN_OK ? omi_table_frame(t, block, scratch->bytes + skip, frame_out) : err;
+    if (err == OMEN_OK)
+        err = omi_table_frame(t, block, bytes + skip, frame_out);
+    free(large);
+    return err;
 }
 
 omen_err omi_table_load(struct omi_table *t, uint32_t block, bool fill_cache,

@@ -2,6 +2,7 @@
  * table_source.c - a run's tables as a merge source: spans of blocks in large reads, past the
  * cache, every block checked. A batch is one block's entries.
  */
+#include "lsm/block_format.h"
 #include "lsm/table_open.h"
 
 #include <stdlib.h>
@@ -76,18 +77,21 @@ static omen_err span_load(struct table_source *s)
         end = (end + 511) / 512 * 512;
     }
     size_t bytes = (size_t)(end - from);
-    if (bytes > s->span_capacity) {
+    s->span_end = 0;
+    if (bytes > s->span_capacity) { /* a whole chunk at once: spans differ a little in size */
+        uint64_t most = s->chunk_bytes + 1024;
         free(s->span);
-        s->span_capacity = (bytes + 4095) / 4096 * 4096;
+        s->span_capacity = ((most > bytes ? (size_t)most : bytes) + 4095) / 4096 * 4096;
         s->span = aligned_alloc(4096, s->span_capacity);
         if (s->span == NULL) {
             s->span_capacity = 0;
             return omi_fail(OMEN_NO_MEMORY, 0, "%s: %zu bytes to merge", t->name, bytes);
         }
     }
+    omen_err err = span_read(t, from, bytes, s->span);
     s->span_off = from;
-    s->span_end = last;
-    return span_read(t, from, bytes, s->span);
+    s->span_end = err == OMEN_OK ? last : 0;
+    return err;
 }
 
 static omen_err batch_reserve(struct table_source *s, const struct omi_block_header *h)
@@ -143,6 +147,8 @@ static omen_err batch_decode(struct table_source *s, struct omi_block *block)
         return omi_fail(OMEN_CORRUPT, 0, "%s: block %u is shorter than its header", t->name,
                         s->block);
     omen_err err = omi_block_header_decode(stored, size, off, t->name, &h);
+    if (err == OMEN_OK && omi_block_swells(&h))
+        err = omi_block_verify(stored, &h, t->footer.file_id, off, t->name);
     if (err == OMEN_OK)
         err = batch_reserve(s, &h);
     if (err != OMEN_OK)

@@ -15,7 +15,8 @@ struct check {
     void (*problem)(void *ctx, const char *text);
     void *ctx;
     uint32_t block;
-    uint64_t deletes;
+    uint32_t unread; /* blocks that could not be read */
+    uint64_t deletes, min_seq, max_seq, raw_bytes;
     struct omi_buf key, last_key;
     uint64_t last_trailer;
     bool any;
@@ -37,7 +38,11 @@ static void tell(struct check *c, const char *format, ...)
 static omen_err check_entry(struct check *c, const struct omi_entry *e)
 {
     const struct omi_order *order = &c->t->tenv->order;
+    const struct omi_table_props *p = &c->t->props;
     omen_slice key = omi_entry_key(e);
+    if (!c->any && c->unread == 0 &&
+        !omi_bytes_equal(key.data, key.size, p->smallest.data, p->smallest.size))
+        tell(c, "its first key is not the smallest key of its properties");
     if (c->any && omi_internal_compare(order, omi_slice(c->last_key.data, c->last_key.size),
                                        c->last_trailer, key, e->trailer) >= 0)
         tell(c, "block %u: entries out of order", c->block);
@@ -49,7 +54,11 @@ static omen_err check_entry(struct check *c, const struct omi_entry *e)
         tell(c, "block %u: the index looks for one of its keys in block %u", c->block, found);
     if (!omi_table_may_hold(c->t, omi_key_hash(key.data, key.size)))
         tell(c, "block %u: the filter denies one of its keys", c->block);
+    uint64_t seq = omi_trailer_seq(e->trailer);
     c->deletes += omi_trailer_kind(e->trailer) == OMI_KIND_DELETE;
+    c->raw_bytes += (uint64_t)e->key_size + e->value_size + OMI_ENTRY_OVERHEAD_BYTES;
+    c->min_seq = seq < c->min_seq ? seq : c->min_seq;
+    c->max_seq = seq > c->max_seq ? seq : c->max_seq;
     c->last_trailer = e->trailer;
     c->last_key.size = 0;
     c->any = true;
@@ -81,6 +90,7 @@ static omen_err check_block(void *ctx, uint64_t off, uint32_t size, const struct
     return err;
 }
 
+/* Bounds and counts, when every block was read. */
 static void check_props(struct check *c)
 {
     const struct omi_table_props *p = &c->t->props;
@@ -89,23 +99,43 @@ static void check_props(struct check *c)
              "holds %" PRIu64 " entries and %" PRIu64 " deletes, its properties say %" PRIu64
              " and %" PRIu64,
              c->verdict->entries, c->deletes, p->entries, p->deletes);
+    if (c->min_seq != p->min_seq || c->max_seq != p->max_seq || c->raw_bytes != p->raw_bytes)
+        tell(c,
+             "sequence numbers are %" PRIu64 " to %" PRIu64 " and raw bytes %" PRIu64
+             ", its properties say %" PRIu64 " to %" PRIu64 " and %" PRIu64,
+             c->min_seq, c->max_seq, c->raw_bytes, p->min_seq, p->max_seq, p->raw_bytes);
     if (c->block != c->t->blocks)
         tell(c, "holds %u blocks, its index names %u", c->block, c->t->blocks);
     if (!omi_bytes_equal(c->last_key.data, c->last_key.size, p->largest.data, p->largest.size))
         tell(c, "its last key is not the largest key of its properties");
 }
 
+/* Walks from header to header; past a block that cannot be read, on from where the index says the
+ * next one is. */
+static omen_err check_blocks(struct check *c)
+{
+    uint64_t off = OMI_TABLE_HEADER_BYTES;
+    for (;;) {
+        uint32_t size;
+        omen_err err = omi_table_walk(c->t, off, check_block, c);
+        if (err != OMEN_CORRUPT && err != OMEN_IO)
+            return err;
+        tell(c, "%s", omen_last_error());
+        c->unread++;
+        if (++c->block >= c->t->blocks)
+            return OMEN_OK;
+        omi_table_locate(c->t, c->block, &off, &size);
+    }
+}
+
 omen_err omi_table_verify(struct omi_table *t, struct omi_table_verdict *verdict,
                           void (*problem)(void *ctx, const char *text), void *ctx)
 {
-    struct check c = {.t = t, .verdict = verdict, .problem = problem, .ctx = ctx};
-    omen_err err = omi_table_walk(t, check_block, &c);
-    if (err == OMEN_OK) {
+    struct check c = {
+        .t = t, .verdict = verdict, .problem = problem, .ctx = ctx, .min_seq = UINT64_MAX};
+    omen_err err = check_blocks(&c);
+    if (err == OMEN_OK && c.unread == 0)
         check_props(&c);
-    } else if (err == OMEN_CORRUPT || err == OMEN_IO) {
-        tell(&c, "%s", omen_last_error());
-        err = OMEN_OK;
-    }
     if (t->footer.sections[OMI_SECTION_FILTER].size != 0 && t->filter_extent == NULL &&
         omi_order_is_bytewise(&t->tenv->order))
         tell(&c, "its filter is damaged and not used");

@@ -32,7 +32,7 @@ struct omi_wal {
     uint64_t appended, durable; /* bytes over all segments, headers included */
     uint64_t sync_count;
     struct omi_buf frame;
-    omen_err sealed;
+    _Atomic omen_err sealed; /* set under mu */
     char sealed_text[400];
 };
 
@@ -83,6 +83,7 @@ static omen_err segment_begin(struct omi_wal *w, uint64_t number)
     env->ops->random(env, &h.nonce, sizeof(h.nonce));
     uint8_t page[OMI_WAL_FIRST_FRAME] = {0};
     omi_wal_header_encode(&h, page);
+    omi_wal_header_encode(&h, page + OMI_WAL_HEADER_COPY);
     char name[NAME_BYTES];
     slot_name(s.slot, name);
     omen_err err = omi_file_open(w->dir, name, OMI_OPEN_CREATE, 0, &s.file);
@@ -287,7 +288,7 @@ static omen_err segment_sync(struct omi_wal *w, uint64_t number)
     return err;
 }
 
-/* Older segments first, then the names, then the active one. Holds sync_mu. */
+/* The names, the older segments, the active one. Holds sync_mu. */
 static omen_err sync_all(struct omi_wal *w)
 {
     omi_mutex_lock(&w->mu);
@@ -295,13 +296,10 @@ static omen_err sync_all(struct omi_wal *w)
     bool names = w->names_pending;
     w->names_pending = false;
     omi_mutex_unlock(&w->mu);
-    omen_err err = OMEN_OK;
-    for (uint64_t number = first; number <= last && err == OMEN_OK; number++) {
-        if (number == last && names)
-            err = omi_dir_sync(w->dir);
-        if (err == OMEN_OK)
-            err = segment_sync(w, number);
-    }
+    /* Names first: a frame may claim a segment as durable as soon as its data is. */
+    omen_err err = names ? omi_dir_sync(w->dir) : OMEN_OK;
+    for (uint64_t number = first; number <= last && err == OMEN_OK; number++)
+        err = segment_sync(w, number);
     omi_mutex_lock(&w->mu);
     if (err == OMEN_OK && target > w->durable)
         w->durable = target;

@@ -1,7 +1,8 @@
 /*
  * wal_format.h - the bytes of a log segment; docs/format-wal.md shows the same.
  *
- * Header, at byte 0; frames start at byte 4096:
+ * Header, twice, at bytes 0 and 2048, so that one damaged sector is not the end of a segment; frames
+ * start at byte 4096:
  *   0 8 magic | 8 4 format | 12 4 zero | 16 8 segment | 24 8 nonce | 32 8 chain: the check of the
  * last frame of the segment before | 40 8 created_us | 48 8 zero | 56 8 check: XXH3 of [0,56)
  * Frame, at a multiple of 8:
@@ -24,6 +25,7 @@
 enum {
     OMI_WAL_FORMAT = 1,
     OMI_WAL_HEADER_BYTES = 64,
+    OMI_WAL_HEADER_COPY = 2048,
     OMI_WAL_FIRST_FRAME = 4096,
     OMI_FRAME_HEADER_BYTES = 40,
     OMI_FRAME_ALIGN = 8

@@ -54,7 +54,7 @@ static omen_err survey_one(void *ctx, const struct omi_dir_entry *e)
 
 static omen_err header_read(struct survey *s, struct found *f)
 {
-    uint8_t bytes[OMI_WAL_HEADER_BYTES];
+    uint8_t page[OMI_WAL_FIRST_FRAME];
     struct omi_file *file = NULL;
     size_t got = 0;
     omen_err err = omi_file_open(s->dir, f->name, OMI_OPEN_READ, 0, &file);
@@ -63,11 +63,13 @@ static omen_err header_read(struct survey *s, struct found *f)
     if (err == OMEN_OK)
         err = omi_file_size(file, &f->bytes);
     if (err == OMEN_OK)
-        err = omi_file_pread(file, bytes, sizeof(bytes), 0, &got);
+        err = omi_file_pread(file, page, sizeof(page), 0, &got);
     (void)omi_file_close(file);
-    if (err != OMEN_OK || got < sizeof(bytes))
+    if (err != OMEN_OK || got < sizeof(page))
         return err;
-    err = omi_wal_header_decode(bytes, f->name, &f->header);
+    err = omi_wal_header_decode(page, f->name, &f->header);
+    if (err == OMEN_CORRUPT)
+        err = omi_wal_header_decode(page + OMI_WAL_HEADER_COPY, f->name, &f->header);
     f->valid = err == OMEN_OK;
     return err == OMEN_CORRUPT ? OMEN_OK : err; /* torn at its making: no segment */
 }
@@ -212,18 +214,45 @@ static bool follows(const struct replay *r, const struct omi_frame_header *h)
            h->first_seq <= OMI_SEQ_MAX - h->op_count && (!r->any || h->first_seq == r->next_seq);
 }
 
-static omen_err segment_replay(struct replay *r, const struct found *f, const uint8_t *bytes,
-                               uint64_t size)
+/* A segment's bytes in memory. */
+struct image {
+    uint8_t *bytes;
+    uint64_t size;
+};
+
+/* Once more from the device: a bit may have flipped on the way. */
+static omen_err image_reload(struct replay *r, const struct found *f, struct image *image)
+{
+    struct image again;
+    omen_err err = segment_load(r->dir, f, &again.bytes, &again.size);
+    if (err != OMEN_OK)
+        return err;
+    free(image->bytes);
+    *image = again;
+    return OMEN_OK;
+}
+
+static omen_err segment_replay(struct replay *r, const struct found *f, struct image *image)
 {
     uint64_t off = OMI_WAL_FIRST_FRAME, hashed = 0;
+    bool reloaded = false;
     struct omi_frame_header h;
-    while (off < size) {
-        if (!omi_frame_open(bytes + off, size - off, f->header.nonce, &h, &hashed) ||
+    while (off < image->size) {
+        const uint8_t *bytes = image->bytes;
+        omen_err err = OMEN_OK;
+        if (!omi_frame_open(bytes + off, image->size - off, f->header.nonce, &h, &hashed) ||
             !follows(r, &h)) {
+            if (!reloaded) {
+                reloaded = true;
+                err = image_reload(r, f, image);
+                if (err != OMEN_OK)
+                    return err;
+                continue;
+            }
             cut_here(r, f, f->header.segment, off);
-            return scan_behind(r, f, bytes, size, off);
+            return scan_behind(r, f, bytes, image->size, off);
         }
-        omen_err err = replay_frame(r, f, off, bytes + off, &h);
+        err = replay_frame(r, f, off, bytes + off, &h);
         if (err != OMEN_OK)
             return err;
         r->chain = h.check;
@@ -240,9 +269,8 @@ static omen_err segment_replay(struct replay *r, const struct found *f, const ui
 static omen_err segment_visit(struct replay *r, const struct found *f, const struct found *before,
                               bool first)
 {
-    uint8_t *bytes = NULL;
-    uint64_t size = 0;
-    omen_err err = segment_load(r->dir, f, &bytes, &size);
+    struct image image = {NULL, 0};
+    omen_err err = segment_load(r->dir, f, &image.bytes, &image.size);
     if (err != OMEN_OK)
         return err;
     if (first)
@@ -250,9 +278,9 @@ static omen_err segment_visit(struct replay *r, const struct found *f, const str
     else if (!r->cut &&
              (f->header.chain != r->chain || f->header.segment != before->header.segment + 1))
         cut_here(r, before, before->header.segment, before->bytes);
-    err = r->cut ? scan_behind(r, f, bytes, size, OMI_WAL_FIRST_FRAME)
-                 : segment_replay(r, f, bytes, size);
-    free(bytes);
+    err = r->cut ? scan_behind(r, f, image.bytes, image.size, OMI_WAL_FIRST_FRAME)
+                 : segment_replay(r, f, &image);
+    free(image.bytes);
     return err;
 }
 

@@ -262,6 +262,70 @@ Test(block, is_searched_by_a_comparator)
     omi_buf_fini(&stored);
 }
 
+Test(block, takes_keys_of_the_longest_size)
+{
+    enum { KEYS = 3 };
+    uint8_t *bytes = calloc(KEYS, OMEN_KEY_BYTES_MAX);
+    struct omi_entry entries[KEYS], e;
+    struct omi_codec_state state = {0};
+    struct omi_buf stored = {0};
+    struct omi_block_header h;
+    struct omi_block b;
+    for (uint32_t i = 0; i < KEYS; i++) {
+        uint8_t *key = bytes + (size_t)i * OMEN_KEY_BYTES_MAX;
+        key[i == 0 ? 0 : OMEN_KEY_BYTES_MAX - 1] = (uint8_t)i; /* the first two differ at the end */
+        key[0] = i == 2;
+        entries[i] = (struct omi_entry){key, NULL, omi_trailer(1, 1), OMEN_KEY_BYTES_MAX, 0};
+    }
+    for (int codec = OMEN_CODEC_NONE; codec <= OMEN_CODEC_ZSTD; codec++)
+        for (uint32_t count = 1; count <= KEYS; count++) {
+            stored.size = 0;
+            cr_assert_eq(
+                omi_block_encode(entries, count, true, (omen_codec)codec, &state, 1, 64, &stored),
+                OMEN_OK);
+            cr_assert_eq(omi_block_header_decode(stored.data, stored.size, 64, "t", &h), OMEN_OK);
+            uint8_t *body = malloc(h.raw_bytes), *key = malloc(OMEN_KEY_BYTES_MAX);
+            cr_assert_eq(omi_block_decode(stored.data, &h, 1, 64, "t", &state, body, &b), OMEN_OK);
+            for (uint32_t i = 0; i < count; i++) {
+                cr_assert_eq(
+                    omi_block_lower_bound(&b, &bytewise, omi_entry_key(&entries[i]), UINT64_MAX),
+                    i);
+                omi_block_entry(&b, i, key, &e);
+                cr_assert(omi_bytes_equal(e.key, e.key_size, entries[i].key, entries[i].key_size));
+            }
+            free(body);
+            free(key);
+        }
+    free(bytes);
+    omi_buf_fini(&stored);
+    omi_codec_state_fini(&state);
+}
+
+Test(block, a_damaged_header_asks_for_no_memory_before_its_check)
+{
+    struct omi_codec_state state = {0};
+    struct omi_buf stored = {0};
+    struct omi_block_header h;
+    uint8_t value[60000] = {0};
+    struct omi_entry e = {(const uint8_t *)"k", value, omi_trailer(1, 1), 1, sizeof(value)};
+    cr_assert_eq(omi_block_encode(&e, 1, true, OMEN_CODEC_ZSTD, &state, 1, 64, &stored), OMEN_OK);
+    cr_assert_eq(omi_block_header_decode(stored.data, stored.size, 64, "t", &h), OMEN_OK);
+    cr_assert_eq(h.codec, OMI_BLOCK_CODEC_ZSTD);
+    cr_assert(omi_block_swells(&h)); /* honest, and verified first all the same */
+    cr_assert_eq(omi_block_verify(stored.data, &h, 1, 64, "t"), OMEN_OK);
+    stored.data[7] = 0x01; /* 16 MiB and more */
+    cr_assert_eq(omi_block_header_decode(stored.data, stored.size, 64, "t", &h),
+                 h.raw_bytes / 4096 > (h.stored_bytes - OMI_BLOCK_HEADER_BYTES) * UINT64_C(32)
+                     ? OMEN_CORRUPT
+                     : OMEN_OK);
+    cr_assert(omi_block_swells(&h));
+    cr_assert_eq(omi_block_verify(stored.data, &h, 1, 64, "t"), OMEN_CORRUPT);
+    stored.data[4] = stored.data[5] = stored.data[6] = stored.data[7] = 0; /* packed, yet larger */
+    cr_assert_eq(omi_block_header_decode(stored.data, stored.size, 64, "t", &h), OMEN_CORRUPT);
+    omi_buf_fini(&stored);
+    omi_codec_state_fini(&state);
+}
+
 /* Bytes with a valid check, as an attacker would write them: never out of bounds, whatever they
  * say. */
 Test(block, survives_hostile_bytes_with_a_valid_check)

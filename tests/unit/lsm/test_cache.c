@@ -119,3 +119,50 @@ Test(cache, serves_threads_beside_each_other)
     cr_assert_eq(omi_cache_pinned(c), 0);
     omi_cache_destroy(c);
 }
+
+Test(cache, keeps_nothing_without_capacity)
+{
+    struct omi_cache *c;
+    cr_assert_eq(omi_cache_create(0, &c), OMEN_OK);
+    struct omi_frame *f = put(c, 1, 1, 100);
+    cr_assert_not(omi_cache_peek(c, 1, 1));
+    cr_assert_eq(f->body[99], 2);
+    omi_frame_release(f);
+    cr_assert_eq(omi_cache_bytes(c), 0);
+    omi_cache_destroy(c);
+}
+
+Test(cache, a_small_one_keeps_blocks_that_are_large_for_it)
+{
+    struct omi_cache *c;
+    cr_assert_eq(omi_cache_create(256 << 10, &c), OMEN_OK);
+    omi_frame_release(put(c, 1, 1, 100 << 10));
+    cr_assert(omi_cache_peek(c, 1, 1));
+    omi_frame_release(put(c, 1, 2, 100 << 10));
+    cr_assert(omi_cache_peek(c, 1, 1) && omi_cache_peek(c, 1, 2));
+    omi_frame_release(put(c, 1, 3, 100 << 10));
+    cr_assert_leq(omi_cache_bytes(c), 256 << 10);
+    omi_cache_destroy(c);
+}
+
+Test(cache, evicts_no_frame_while_it_is_pinned)
+{
+    struct omi_cache *c;
+    cr_assert_eq(omi_cache_create(128 << 10, &c), OMEN_OK);
+    struct omi_frame *held[8];
+    for (uint32_t i = 0; i < 8; i++)
+        held[i] = put(c, 5, i, 4000);
+    for (uint32_t i = 0; i < 500; i++)
+        omi_frame_release(put(c, 6, i, 4000));
+    omi_cache_set_capacity(c, 1024);
+    for (uint32_t i = 0; i < 8; i++) {
+        cr_assert(omi_cache_peek(c, 5, i));
+        cr_assert_eq(held[i]->body[3999], 5 + i);
+        omi_frame_release(held[i]);
+    }
+    cr_assert_leq(omi_cache_bytes(c), 8 * 5120);
+    omi_frame_release(put(c, 6, 0, 100)); /* too large now: only handed through */
+    omi_cache_set_capacity(c, 0);
+    cr_assert_leq(omi_cache_bytes(c), 8 * 5120);
+    omi_cache_destroy(c);
+}

@@ -1,3 +1,5 @@
+#include "io/base/coding.h"
+#include "io/base/hash.h"
 #include "io/env_sim.h"
 #include "lsm/wal.h"
 #include "lsm/wal_format.h"
@@ -16,7 +18,7 @@ static uint64_t seed_of(void)
     return text != NULL ? strtoull(text, NULL, 10) : 42;
 }
 
-/* ---- a log whose operation seq has a key and a value made from seq ---------------------------- */
+/* ---- a log whose operation seq has a key and a value made from seq --------------------------- */
 
 struct log {
     struct omi_env *env;
@@ -259,7 +261,7 @@ Test(wal, an_append_is_one_write)
     log_end(&l);
 }
 
-/* ---- release, removal, checkpoint ------------------------------------------------------------- */
+/* ---- release, removal, checkpoint ------------------------------------------------------------ */
 
 Test(wal, released_segments_are_gone_and_the_rest_is_recovered)
 {
@@ -326,7 +328,7 @@ Test(wal, a_copy_holds_everything_appended_before_it_and_survives_a_power_loss)
     log_end(&l);
 }
 
-/* ---- failures while writing -------------------------------------------------------------------- */
+/* ---- failures while writing ------------------------------------------------------------------ */
 
 Test(wal, a_failed_sync_seals_the_log_and_is_never_tried_again)
 {
@@ -423,7 +425,7 @@ Test(wal, a_read_error_is_never_the_end_of_the_log)
     log_end(&l);
 }
 
-/* ---- crashes ----------------------------------------------------------------------------------- */
+/* ---- crashes --------------------------------------------------------------------------------- */
 
 struct crash_run {
     struct log *l;
@@ -503,7 +505,7 @@ Test(wal, a_switch_without_sync_never_leaves_a_hole_after_a_power_loss)
     }
 }
 
-/* ---- damage ------------------------------------------------------------------------------------ */
+/* ---- damage ---------------------------------------------------------------------------------- */
 
 /* Eight frames of two operations, each synced by itself; the last is there to prove the others. */
 static void log_synced_frames(struct log *l)
@@ -696,8 +698,13 @@ Test(wal, a_newer_format_is_unsupported_and_a_missing_floor_is_corrupt)
     must(omi_wal_header_decode(bytes, "x", &h));
     h.segment = 2;
     omi_wal_header_encode(&h, bytes);
-    bytes[8] = 2; /* the format, under a wrong check first */
+    bytes[8] = OMI_WAL_FORMAT + 1; /* under a wrong check first, then under a right one */
     cr_assert_eq(omi_wal_header_decode(bytes, "x", &h), OMEN_CORRUPT);
+    omi_put_u64(bytes + 56, omi_checksum(bytes, 56, 0));
+    cr_assert_eq(omi_wal_header_decode(bytes, "x", &h), OMEN_UNSUPPORTED);
+    file_put(l.dir, "000002.log", bytes, size);
+    cr_assert_eq(recover_dir(l.dir, 1, 0, &r), OMEN_UNSUPPORTED);
+    must(omi_dir_unlink(l.dir, "000002.log"));
     cr_assert_eq(recover_dir(l.dir, 7, 0, &r), OMEN_CORRUPT);
     free(bytes);
     log_end(&l);
