@@ -51,8 +51,8 @@ struct omi_merge_stats {
 /* Runs to the end of all sources. Sources are given newest first: among equal (key, trailer) the
  * earlier source wins and the other is dropped. An entry whose type this build does not know is
  * OMEN_UNSUPPORTED. Unordered input within a source is OMEN_CORRUPT. */
-OMEN_MUST_CHECK omen_err omi_merge_run(struct omi_merge_source *const *sources, uint32_t source_count,
-                                       struct omi_merge_sink *sink,
+OMEN_MUST_CHECK omen_err omi_merge_run(struct omi_merge_source *const *sources,
+                                       uint32_t source_count, struct omi_merge_sink *sink,
                                        const struct omi_merge_params *params,
                                        struct omi_merge_stats *stats_out);
 

@@ -29,8 +29,8 @@ struct omi_tree_level {
 };
 
 struct omi_tree {
-    uint32_t level_count;                           /* the deepest level that holds a run */
-    struct omi_tree_level levels[OMEN_LEVELS_MAX];  /* [0] is level 1 */
+    uint32_t level_count;                          /* the deepest level that holds a run */
+    struct omi_tree_level levels[OMEN_LEVELS_MAX]; /* [0] is level 1 */
 };
 
 #endif

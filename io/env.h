@@ -56,7 +56,8 @@ struct omi_env_ops {
     omen_err (*dir_open)(struct omi_env *env, const char *path, bool create, struct omi_dir **out);
     void (*dir_close)(struct omi_dir *dir);
     omen_err (*dir_sync)(struct omi_dir *dir);
-    omen_err (*dir_list)(struct omi_dir *dir, omen_err (*each)(void *ctx, const struct omi_dir_entry *e),
+    omen_err (*dir_list)(struct omi_dir *dir,
+                         omen_err (*each)(void *ctx, const struct omi_dir_entry *e),
                          void *ctx); /* an error from each stops and is returned */
     omen_err (*dir_rename)(struct omi_dir *dir, const char *from, const char *to);
     omen_err (*dir_unlink)(struct omi_dir *dir, const char *name);
@@ -79,7 +80,8 @@ struct omi_env_ops {
     /* Starts writing back dirty bytes [off, off+size) without waiting; a hint. */
     void (*file_write_back)(struct omi_file *file, uint64_t off, uint64_t size);
     omen_err (*file_truncate)(struct omi_file *file, uint64_t size);
-    omen_err (*file_allocate)(struct omi_file *file, uint64_t size); /* keeps the size; best effort */
+    omen_err (*file_allocate)(struct omi_file *file,
+                              uint64_t size); /* keeps the size; best effort */
     omen_err (*file_size)(struct omi_file *file, uint64_t *size_out);
     void (*file_advise)(struct omi_file *file, enum omi_advice advice);
     bool (*file_direct)(const struct omi_file *file); /* is O_DIRECT really on? */
@@ -91,7 +93,8 @@ struct omi_env_ops {
     void (*sleep_us)(struct omi_env *env, uint64_t us);
     void (*random)(struct omi_env *env, void *bytes, size_t size);
     /* OMEN_UNSUPPORTED: no threads in this env; the engine then works inline. */
-    omen_err (*thread_start)(struct omi_env *env, void (*run)(void *arg), void *arg, void **thread_out);
+    omen_err (*thread_start)(struct omi_env *env, void (*run)(void *arg), void *arg,
+                             void **thread_out);
     void (*thread_join)(struct omi_env *env, void *thread);
 };
 
@@ -163,8 +166,8 @@ static inline omen_err omi_file_close(struct omi_file *file)
 {
     return file != NULL ? file->env->ops->file_close(file) : OMEN_OK;
 }
-static inline omen_err omi_file_pread(struct omi_file *file, void *buffer, size_t size, uint64_t off,
-                                      size_t *got_out)
+static inline omen_err omi_file_pread(struct omi_file *file, void *buffer, size_t size,
+                                      uint64_t off, size_t *got_out)
 {
     return file->env->ops->file_pread(file, buffer, size, off, got_out);
 }

@@ -38,12 +38,12 @@ uint64_t omi_sim_steps(const struct omi_env *env);
 void omi_sim_on_step(struct omi_env *env, void (*step)(void *ctx, uint64_t number), void *ctx);
 
 enum omi_sim_fault { /* of the n-th call of the kind; each call counts */
-    OMI_FAULT_NONE,
-    OMI_FAULT_READ,  /* EIO from pread */
-    OMI_FAULT_WRITE, /* EIO from pwrite, half of the bytes written */
-    OMI_FAULT_SYNC,  /* EIO from sync; the pages count as clean, pending data is lost at a crash */
-    OMI_FAULT_NAME,  /* EIO from create, rename, unlink, link, dir_sync */
-    OMI_FAULT_FLIP   /* a read returns one flipped bit */
+                     OMI_FAULT_NONE,
+                     OMI_FAULT_READ,  /* EIO from pread */
+                     OMI_FAULT_WRITE, /* EIO from pwrite, half of the bytes written */
+                     OMI_FAULT_SYNC, /* EIO from sync; the pages count as clean, pending data is lost at a crash */
+                     OMI_FAULT_NAME, /* EIO from create, rename, unlink, link, dir_sync */
+                     OMI_FAULT_FLIP  /* a read returns one flipped bit */
 };
 /* The nth (from 1) matching call fails; persistent: and all after it. nth 0 disarms. */
 void omi_sim_fail(struct omi_env *env, enum omi_sim_fault kind, uint64_t nth, bool persistent);

@@ -4,10 +4,14 @@
  * line.
  *
  * Directory entry, 8 bytes: first_block u32, first_cell u32.
- * Line, 512 bits: 40 base offset, in units of 64 bytes | 5 cell_low | 5 off_low | 9 cell_high | 5
- * zero | (n-1) x cell_low: low bits of cell - first_cell of blocks 1 to n-1 | cell_high bits: their
- * high parts, unary | n bits when the file has keyed cuts: is the cut before block i keyed? | n x
- * off_low: low bits of offset - base of the ends of blocks 0 to n-1 | their high parts, unary.
+ * Line, 512 bits, of n blocks:
+ *   40 bits             base offset, in units of 64 bytes
+ *   5, 5, 9, 5 bits     cell_low, off_low, cell_high, zero
+ *   (n-1) x cell_low    low bits of cell - first_cell of blocks 1 to n-1
+ *   cell_high           their high parts, unary
+ *   n, or none          is the cut before block i keyed? when the file has keyed cuts
+ *   n x off_low         low bits of offset - base of the ends of blocks 0 to n-1
+ *   the rest            their high parts, unary
  */
 #ifndef OMI_GROUPS_H
 #define OMI_GROUPS_H

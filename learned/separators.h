@@ -1,14 +1,15 @@
 /*
  * separators.h - the keys of cuts that the model cannot name, packed: front-coded with a restart
- * every 16, one header byte for most. All separators of a file ascend.
+ * every 32, one header byte for most. All separators of a file ascend.
  *
  * A separator stands for the internal key (bytes, trailer); without a trailer of its own it stands
  * before every version of those bytes. An entry of the section:
- *   header u8: low nibble 0-14 the size of the suffix, 15: a varint follows; high nibble 0-13 the
- *   shared size minus the previous one's, plus 7; 14: a varint with the shared size follows; 15:
- * the same, and the suffix is followed by a trailer u64 [shared varint] [suffix size varint] suffix
- * [trailer] A restart's shared size is 0 and the previous one's counts as 0. Behind the entries
- * stand the restarts' offsets, u32 each.
+ *   header u8     low nibble: 0-14 the size of the suffix, 15 a varint follows;
+ *                 high nibble: 0-13 the shared size minus the previous one's, plus 7; 14 a varint
+ *                 with the shared size follows; 15 the same, and a trailer follows the suffix
+ *   [shared varint] [suffix size varint] suffix [trailer u64]
+ * A restart's shared size is 0 and the previous one's counts as 0. Behind the entries stand the
+ * restarts' offsets, u32 each.
  */
 #ifndef OMI_SEPARATORS_H
 #define OMI_SEPARATORS_H

@@ -9,8 +9,8 @@
  *    12   1 codec         0 none, 1 zstd
  *    13   1 layout        0 columnar, 1 a single entry
  *    14  10 zero
- *    24   8 check         XXH3 of the stored body, seeded with XXH3 of [0,24) seeded with file id ^
- * off
+ *    24   8 check         XXH3 of the stored body, seeded with XXH3 of [0,24), seeded with
+ *                         file id ^ offset
  *
  * Columnar body:
  *     0   2 prefix_size

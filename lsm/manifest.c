@@ -1,8 +1,8 @@
 /*
  * manifest.c - the file of edits. docs/format-manifest.md shows the bytes:
- *   header, 32: 0 8 magic | 8 4 format | 12 4 zero | 16 8 id | 24 8 check: XXH3 of [0,24)
- *   record: 0 4 size of the payload | 4 4 number, from 1 | 8 8 check: XXH3 of the payload, seeded
- * with XXH3 of [0,8) seeded with the id | 16 payload, an edit
+ *   header, 32 bytes: 0 8 magic | 8 4 format | 12 4 zero | 16 8 id | 24 8 check: XXH3 of [0,24)
+ *   record: 0 4 size of the payload | 4 4 number, from 1 | 8 8 check | 16 payload, an edit
+ *           check: XXH3 of the payload, seeded with XXH3 of [0,8) seeded with the id
  */
 #include "lsm/manifest.h"
 

@@ -49,8 +49,7 @@ omen_err omi_memtable_get(const struct omi_memtable *m, omen_slice key, uint64_t
                           uint64_t seq, struct omi_entry *entry_out);
 
 uint64_t omi_memtable_memory(const struct omi_memtable *m); /* bytes taken from the system */
-uint64_t
-omi_memtable_used(const struct omi_memtable *m); /* bytes used by records and nodes: what
+uint64_t omi_memtable_used(const struct omi_memtable *m);   /* bytes used by records and nodes: what
                                                     rotation compares with memtable_bytes */
 uint64_t omi_memtable_entries(const struct omi_memtable *m); /* versions */
 uint64_t omi_memtable_min_seq(const struct omi_memtable *m); /* UINT64_MAX when empty */

@@ -1,19 +1,28 @@
 /*
  * wal_format.h - the bytes of a log segment; docs/format-wal.md shows the same.
  *
- * Header, twice, at bytes 0 and 2048, so that one damaged sector is not the end of a segment; frames
- * start at byte 4096:
- *   0 8 magic | 8 4 format | 12 4 zero | 16 8 segment | 24 8 nonce | 32 8 chain: the check of the
- * last frame of the segment before | 40 8 created_us | 48 8 zero | 56 8 check: XXH3 of [0,56)
- * Frame, at a multiple of 8:
- *    0 4 marker         low half of the nonce ^ a constant: tells what may be a frame
- *    4 4 op_count
- *    8 4 size           of the operations
- *   12 4 chain          low half of the check of the frame before (first frame: of the header's
- * chain) 16 8 first_seq 24 4 durable_back   the durable position when this frame was written: so
- * many segments back 28 4 durable_units  and so many times 8 bytes of that one 32 8 check XXH3 of
- * the operations, seeded with XXH3 of [0,32) seeded with the nonce 40   operations, zero padded to
- * 8
+ * Header, twice, at bytes 0 and 2048, so that one damaged sector is not the end of a segment:
+ *   off len field
+ *     0   8 magic
+ *     8   4 format
+ *    12   4 zero
+ *    16   8 segment
+ *    24   8 nonce
+ *    32   8 chain         the check of the last frame of the segment before
+ *    40   8 created_us
+ *    48   8 zero
+ *    56   8 check         XXH3 of [0,56)
+ *
+ * Frames, from byte 4096 on, at multiples of 8:
+ *     0   4 marker        low half of the nonce ^ a constant: tells what may be a frame
+ *     4   4 op_count
+ *     8   4 size          of the operations
+ *    12   4 chain         low half of the check of the frame before (first: of the header's chain)
+ *    16   8 first_seq
+ *    24   4 durable_back  the durable position at writing: so many segments back
+ *    28   4 durable_units and so many times 8 bytes of that one
+ *    32   8 check         XXH3 of the operations, seeded with XXH3 of [0,32) seeded with the nonce
+ *    40     operations    zero padded to 8
  */
 #ifndef OMI_WAL_FORMAT_H
 #define OMI_WAL_FORMAT_H
