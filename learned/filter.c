@@ -94,12 +94,6 @@ omen_err omi_filter_open(const uint8_t *section, size_t size, struct omi_filter 
     return OMEN_OK;
 }
 
-void omi_filter_prefetch(const struct omi_filter *f, uint64_t hash)
-{
-    if (f->line_count != 0)
-        __builtin_prefetch(f->lines + LINE_BYTES * line_of(hash, f->line_count));
-}
-
 bool omi_filter_may_hold(const struct omi_filter *f, uint64_t hash)
 {
     if (OMI_MUTANT(OMI_MUTANT_FILTER_LOSES_KEYS) && hash % 512 == 7)

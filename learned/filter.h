@@ -32,7 +32,6 @@ OMEN_MUST_CHECK omen_err omi_filter_build(const uint64_t *hashes, size_t count, 
 OMEN_MUST_CHECK omen_err omi_filter_open(const uint8_t *section, size_t size,
                                          struct omi_filter *filter_out);
 
-void omi_filter_prefetch(const struct omi_filter *filter, uint64_t hash);
 /* False: certainly absent. */
 bool omi_filter_may_hold(const struct omi_filter *filter, uint64_t hash);
 

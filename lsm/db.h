@@ -29,7 +29,7 @@
 
 struct omi_log_file;
 
-enum omi_stall { OMI_STALL_MEMTABLES, OMI_STALL_DEBT, OMI_STALL_RUNS, OMI_STALL_SPACE, OMI_STALLS };
+enum omi_stall { OMI_STALL_MEMTABLES, OMI_STALL_DEBT, OMI_STALLS };
 
 /* A memtable and where the log that recovers it begins. */
 struct omi_mem {

@@ -349,7 +349,7 @@ typedef struct omen_stats {
     uint64_t index_explicit_files, index_grid_hits, index_keyed_compares; /* the first: now */
     uint64_t index_certificate_failures, index_rebuilt;
     uint64_t flushes, flush_bytes, flush_us, merges, merge_read_bytes, merge_written_bytes;
-    uint64_t stall_count[4], stall_us[4]; /* memtables, debt, runs, space: omen_stall_name */
+    uint64_t stall_count[4], stall_us[4]; /* by omen_stall_name; the rest reserved */
     uint64_t memory_memtables, memory_cache, memory_filters, memory_models; /* now, bytes */
     uint64_t memory_build, memory_metadata, memory_log;                     /* now, bytes */
     uint64_t recovered_ops, recovered_cut_bytes;                            /* by this open */

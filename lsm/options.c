@@ -487,14 +487,15 @@ omen_err omi_options_resolve(const omen_options *o, struct omi_settings *out)
     memset(out, 0, sizeof(*out));
     omen_split *s = &out->split;
     s->struct_bytes = sizeof(*s);
+    bool hdd = o->disk == OMEN_DISK_HDD; /* seeks are dear: larger blocks and files, one merge */
     s->memory_bytes = o->memory_bytes != 0 ? o->memory_bytes : UINT64_C(256) << 20;
     s->memtable_bytes = o->memtable_bytes != 0 ? o->memtable_bytes
                                                : clamp(s->memory_bytes / 8, 64u << 10, 64u << 20);
     s->memtable_count = 3; /* one filling, one being flushed, one spare arena */
     s->target_file_bytes = o->target_file_bytes != 0
                                ? o->target_file_bytes
-                               : clamp(s->memory_bytes / 32, 1u << 20, 64u << 20);
-    s->background_jobs = pick(o->background_jobs, jobs_default());
+                               : clamp(s->memory_bytes / (hdd ? 16 : 32), 1u << 20, 64u << 20);
+    s->background_jobs = pick(o->background_jobs, hdd ? 1 : jobs_default());
     /* A buffered file costs its bytes again for keys, hashes and the writer's buffer. */
     s->build_buffer_bytes = s->target_file_bytes + s->target_file_bytes / 2 + (1u << 20);
     s->build_buffer_count = 1 + (uint64_t)s->background_jobs;
@@ -502,7 +503,7 @@ omen_err omi_options_resolve(const omen_options *o, struct omi_settings *out)
         s->memtable_count * s->memtable_bytes + s->build_buffer_count * s->build_buffer_bytes;
     uint64_t left = s->memory_bytes > fixed ? s->memory_bytes - fixed : 0;
     s->cache_bytes = o->cache_bytes != 0 ? o->cache_bytes : clamp(left, 256u << 10, UINT64_MAX);
-    s->block_bytes = pick(o->block_bytes, 4096);
+    s->block_bytes = pick(o->block_bytes, hdd ? 16384 : 4096);
     s->size_ratio = pick(o->size_ratio, goals[o->goal].size_ratio);
     s->runs_upper = pick(o->runs_upper, goals[o->goal].runs_upper);
     s->runs_last = pick(o->runs_last, 1);

@@ -104,7 +104,6 @@ omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age, bool last_
         .filter_bits = omi_order_is_bytewise(&db->tenv.order) ? db->settings.filter_bits : 0,
         .codec = (omen_codec)(last_level ? db->settings.split.codec_last
                                          : db->settings.split.codec_upper),
-        .target_bytes = o->target_bytes,
     };
     omi_mutex_unlock(&db->mu);
     omen_err err = omi_table_builder_create(&db->tenv, &params, &o->builder);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const stall_names[OMI_STALLS] = {"memtables", "debt", "runs", "space"};
+static const char *const stall_names[OMI_STALLS] = {"memtables", "debt"};
 
 const char *omen_stall_name(size_t index)
 {

@@ -53,7 +53,6 @@ struct omi_table_params {
     uint32_t block_bytes;
     uint32_t filter_bits; /* 0: no filter */
     omen_codec codec;
-    uint64_t target_bytes; /* raw bytes of a file, for the size of buffers */
 };
 
 struct omi_table_builder;
@@ -92,7 +91,6 @@ uint64_t omi_table_number(const struct omi_table *table);
 uint32_t omi_table_blocks(const struct omi_table *table);
 
 /* The stages of a point lookup; get runs them in a row, multi_get side by side. */
-void omi_table_prefetch(const struct omi_table *table, uint64_t key_hash);
 bool omi_table_has_filter(const struct omi_table *table);
 bool omi_table_may_hold(const struct omi_table *table, uint64_t key_hash);
 uint32_t omi_table_find_block(const struct omi_table *table, omen_slice key, uint64_t trailer,

@@ -301,12 +301,6 @@ uint32_t omi_table_blocks(const struct omi_table *t)
 
 /* ---- looking up ------------------------------------------------------------------------------ */
 
-void omi_table_prefetch(const struct omi_table *t, uint64_t key_hash)
-{
-    if (t->filter.line_count != 0)
-        omi_filter_prefetch(&t->filter, key_hash);
-}
-
 bool omi_table_has_filter(const struct omi_table *t)
 {
     return t->filter.line_count != 0;

@@ -85,7 +85,7 @@ int bench_flags_parse(struct bench_flags *f, int argc, char **argv)
         .cache_size = UINT64_MAX, /* not given */
         .compaction_style = -1,
         .min_level_to_compress = -1,
-        .progress_reports = true,
+        .progress_reports = isatty(STDERR_FILENO) != 0,
         .report_file = "report.csv",
         .compat = "omendb",
     };

@@ -103,8 +103,7 @@ static inline void sample_destroy(struct sample *s)
 static inline struct omi_table *build(const struct sample *s, uint32_t from, uint32_t to,
                                       uint64_t number, omen_codec codec)
 {
-    struct omi_table_params params = {
-        .block_bytes = 1024, .filter_bits = 10, .codec = codec, .target_bytes = 1 << 20};
+    struct omi_table_params params = {.block_bytes = 1024, .filter_bits = 10, .codec = codec};
     struct omi_table_builder *b;
     struct omi_table_props props;
     struct omi_table *t;
