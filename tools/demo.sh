@@ -47,15 +47,17 @@ echo "the first paths under /usr/bin/g:"
 
 say "5. Killed while writing (kill -9), then opened again"
 "$omendb" count "$work/paths" | sed 's/^/before: /'
-(
-    while :; do cat "$work/paths.tsv"; done | awk -F '\t' '{ print $1 "#" NR "\t" $2 }' |
-        "$omendb" import --quiet --batch=100 "$work/killed"
-) 2>/dev/null &
+mkfifo "$work/pipe"
+awk -F '\t' 'BEGIN { while (1) { while ((getline line < ARGV[1]) > 0) { split(line, f, "\t"); print f[1] "#" ++n "\t" f[2] } close(ARGV[1]) } }' \
+    "$work/paths.tsv" >"$work/pipe" 2>/dev/null &
+feeder=$!
+"$omendb" import --quiet --batch=100 "$work/killed" "$work/pipe" &
 writer=$!
 sleep 2
-pkill -9 -f "import --quiet --batch=100 $work/killed" 2>/dev/null || true
-kill -9 $writer 2>/dev/null || true
+kill -9 $writer
 wait $writer 2>/dev/null || true
+kill $feeder 2>/dev/null || true
+wait $feeder 2>/dev/null || true
 "$omendb" count "$work/killed" | sed 's/^/found after the kill: /'
 "$omendb" verify "$work/killed"
 
