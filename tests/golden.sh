@@ -7,7 +7,7 @@ omendb=${1:?the omendb program}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 bad=0
-for golden in tests/golden/format-*; do
+for golden in tests/golden/format-*/; do
     name=$(basename "$golden")
     cp -r "$golden" "$dir/$name"
     if "$omendb" verify "$dir/$name" >"$dir/out" 2>&1 &&

@@ -33,6 +33,7 @@ step examples tests/examples.sh "$build"
 step layers tests/layers.sh
 step symbols tests/symbols.sh "$build"
 step cli tests/cli_test.sh "$build/omendb"
+step golden tests/golden.sh "$build/omendb"
 step bench-lines tests/golden_bench.sh "$build/omendb"
 step oracle "$build/tests/oracle" --ops 25000
 step crash "$build/tests/crash" --points 4000
