@@ -9,34 +9,49 @@
 
 enum { TRIES_MAX = 3, RETRY_US = 500000, STATS_EVERY_US = 10000000 };
 
-static void failure_set_locked(omen_db *db, omen_err code) OMI_REQUIRES(db->mu)
+/* What passes by itself: no room on the disk, no memory. Told to those who wait, tried again. */
+static bool passes(omen_err err)
 {
-    db->background.code = code;
-    snprintf(db->background.text, sizeof(db->background.text), "%s", omen_last_error());
+    return err == OMEN_FULL || err == OMEN_NO_MEMORY;
 }
 
 /* After a flush or merge: counts tries; true when it is over for good. */
-static bool work_failed(omen_db *db, omen_err err, uint32_t *tries)
+static bool work_failed(omen_db *db, omen_err err, struct omi_failure *failure, uint32_t *tries)
 {
-    omi_say(db->log_file, 0, "background work failed: %s", omen_last_error());
     omi_mutex_lock(&db->mu);
-    failure_set_locked(db, err);
+    bool news = failure->code != err; /* a full disk may last: it is said once */
+    failure->code = err;
+    snprintf(failure->text, sizeof(failure->text), "%s", omen_last_error());
     bool fatal = err == OMEN_CORRUPT || err == OMEN_UNSUPPORTED;
-    if (err != OMEN_FULL && err != OMEN_ABORTED && ++*tries >= TRIES_MAX)
+    if (!passes(err) && err != OMEN_ABORTED && ++*tries >= TRIES_MAX)
         fatal = true;
     omi_cond_broadcast(&db->done);
     omi_mutex_unlock(&db->mu);
+    if (news)
+        omi_say(db->log_file, 0, "background work failed: %s", omen_last_error());
     if (fatal)
         omi_db_fail(db, err);
     return fatal;
 }
 
-static void work_succeeded(omen_db *db, uint32_t *tries)
+static void work_succeeded(omen_db *db, struct omi_failure *failure, uint32_t *tries)
 {
     omi_mutex_lock(&db->mu);
     *tries = 0;
-    db->background.code = OMEN_OK;
+    failure->code = OMEN_OK;
     omi_mutex_unlock(&db->mu);
+}
+
+/* One flush and what its outcome means; false when it is over for good or for now. */
+static bool flush_once(omen_db *db)
+{
+    omen_err err = omi_db_flush_one(db);
+    if (err == OMEN_OK)
+        work_succeeded(db, &db->flush_failure, &db->flush_tries);
+    else if (err == OMEN_FULL)
+        omi_space_full(db);
+    return err == OMEN_OK ||
+           (!work_failed(db, err, &db->flush_failure, &db->flush_tries) && !passes(err));
 }
 
 /* ---- threads --------------------------------------------------------------------------------- */
@@ -52,16 +67,12 @@ static void flush_loop(void *arg)
         }
         db->flushing = true;
         omi_mutex_unlock(&db->mu);
-        omen_err err = omi_db_flush_one(db);
-        if (err == OMEN_OK)
-            work_succeeded(db, &db->flush_tries);
-        else
-            (void)work_failed(db, err, &db->flush_tries);
+        (void)flush_once(db);
         omi_mutex_lock(&db->mu);
         db->flushing = false;
         omi_cond_broadcast(&db->done);
         omi_cond_broadcast(&db->work);
-        if (err != OMEN_OK && !db->closing)
+        if (db->flush_failure.code != OMEN_OK && !db->closing)
             (void)omi_cond_wait_us(&db->work, &db->mu, RETRY_US);
     }
     omi_mutex_unlock(&db->mu);
@@ -80,9 +91,9 @@ static void merge_loop(void *arg)
         bool found = false;
         omen_err err = omi_db_merge_one(db, &found);
         if (err == OMEN_OK)
-            work_succeeded(db, &db->merge_tries);
+            work_succeeded(db, &db->merge_failure, &db->merge_tries);
         else if (err != OMEN_ABORTED)
-            (void)work_failed(db, err, &db->merge_tries);
+            (void)work_failed(db, err, &db->merge_failure, &db->merge_tries);
         omi_mutex_lock(&db->mu);
         if ((err != OMEN_OK || !found) && !db->closing)
             (void)omi_cond_wait_us(&db->work, &db->mu, RETRY_US);
@@ -108,6 +119,9 @@ static void upkeep_loop(void *arg)
         if (sync && omen_sync(db) != OMEN_OK)
             omi_say(db->log_file, 0, "the interval sync failed: %s", omen_last_error());
         if (omi_now_ns(db->env) >= stats_due_ns) {
+            omi_mutex_lock(&db->commit);
+            omi_space_look(db);
+            omi_mutex_unlock(&db->commit);
             omi_stats_publish(db);
             stats_due_ns = omi_now_ns(db->env) + UINT64_C(1000) * STATS_EVERY_US;
         }
@@ -158,25 +172,21 @@ void omi_db_stop_threads(omen_db *db)
 
 void omi_db_work_inline(omen_db *db)
 {
-    omen_err err = OMEN_OK;
     for (;;) {
         omi_mutex_lock(&db->mu);
         bool more = db->immutable_count > 0 && db->fatal.code == OMEN_OK;
         omi_mutex_unlock(&db->mu);
         if (!more)
             break;
-        err = omi_db_flush_one(db);
-        if (err == OMEN_OK)
-            work_succeeded(db, &db->flush_tries);
-        else if (work_failed(db, err, &db->flush_tries) || err == OMEN_FULL)
+        if (!flush_once(db))
             return;
     }
     bool found = true;
     while (found) {
-        err = omi_db_merge_one(db, &found);
+        omen_err err = omi_db_merge_one(db, &found);
         if (err == OMEN_OK)
-            work_succeeded(db, &db->merge_tries);
-        else if (work_failed(db, err, &db->merge_tries) || err == OMEN_FULL)
+            work_succeeded(db, &db->merge_failure, &db->merge_tries);
+        else if (work_failed(db, err, &db->merge_failure, &db->merge_tries) || passes(err))
             return;
         else
             found = true;
@@ -185,14 +195,12 @@ void omi_db_work_inline(omen_db *db)
 
 /* ---- waiting --------------------------------------------------------------------------------- */
 
-/* What a waiter is told when the work it waits for cannot go on: the latched failure. */
-static omen_err waiting_failed_locked(omen_db *db) OMI_REQUIRES(db->mu)
+/* What a waiter is told when the work it waits for cannot go on. */
+omen_err omi_db_waiting_failed_locked(omen_db *db, const struct omi_failure *work)
 {
     if (db->fatal.code != OMEN_OK)
         return omi_fail_again(OMEN_READ_ONLY, db->fatal.text);
-    if (db->background.code == OMEN_FULL)
-        return omi_fail_again(OMEN_FULL, db->background.text);
-    return OMEN_OK;
+    return passes(work->code) ? omi_fail_again(work->code, work->text) : OMEN_OK;
 }
 
 omen_err omen_flush(omen_db *db)
@@ -211,7 +219,7 @@ omen_err omen_flush(omen_db *db)
         return err;
     omi_mutex_lock(&db->mu);
     while (db->immutable_count > 0 && err == OMEN_OK) {
-        err = waiting_failed_locked(db);
+        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
         if (err == OMEN_OK)
             omi_cond_wait(&db->done, &db->mu);
     }
@@ -228,12 +236,13 @@ omen_err omen_wait_idle(omen_db *db)
         omi_mutex_lock(&db->commit);
         omi_db_work_inline(db);
         omi_mutex_unlock(&db->commit);
-        return omi_db_check(db);
     }
     omi_mutex_lock(&db->mu);
     while (err == OMEN_OK && (db->immutable_count > 0 || db->merging > 0 || db->flushing ||
                               omi_db_merge_due_locked(db))) {
-        err = waiting_failed_locked(db);
+        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
+        if (err == OMEN_OK)
+            err = omi_db_waiting_failed_locked(db, &db->merge_failure);
         if (err == OMEN_OK)
             omi_cond_wait(&db->done, &db->mu);
     }

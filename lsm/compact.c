@@ -291,7 +291,9 @@ omen_err omi_db_merge_one(omen_db *db, bool *found_out)
     omen_err err = merge_pick(db, &job, &version, found_out);
     if (err != OMEN_OK || !*found_out)
         return err;
-    err = job_run(db, version, &job);
+    err = omi_space_merge(db, job.merge_bytes);
+    if (err == OMEN_OK)
+        err = job_run(db, version, &job);
     merge_done(db, &job, version);
     return err;
 }
@@ -331,7 +333,9 @@ static omen_err compact_range(omen_db *db, const omen_slice *first, const omen_s
                            db->settings.split.target_file_bytes, first, last, &job, &found);
     omi_mutex_unlock(&db->mu);
     if (err == OMEN_OK && found) {
-        err = job_run(db, v, &job);
+        err = omi_space_merge(db, job.merge_bytes);
+        if (err == OMEN_OK)
+            err = job_run(db, v, &job);
         omi_job_fini(&job);
     }
     omi_version_unref(v);

@@ -22,6 +22,7 @@
 #include "lsm/manifest.h"
 #include "lsm/memtable.h"
 #include "lsm/options.h"
+#include "lsm/space.h"
 #include "lsm/version.h"
 #include "lsm/wal.h"
 
@@ -103,8 +104,9 @@ struct omen_db {
     uint32_t busy_count;
     struct omen_snapshot snapshots; /* list head, oldest first */
     uint64_t snapshot_count;
-    struct omi_failure fatal;      /* writes are over; reads go on */
-    struct omi_failure background; /* the last flush or merge failed and will be tried again */
+    struct omi_failure fatal; /* writes are over; reads go on */
+    /* the last one failed and will be tried again */
+    struct omi_failure flush_failure, merge_failure;
     uint32_t flush_tries, merge_tries;
     uint64_t merge_retry_ns;
     struct omi_pace pace;
@@ -121,6 +123,7 @@ struct omen_db {
     _Atomic bool unpaced;         /* no debt worth slowing anybody for */
     _Atomic uint64_t build_bytes; /* table builders' memory */
     struct omi_counters counters;
+    struct omi_space space; /* its own rules */
 
     void *flush_thread, *upkeep_thread;
     void *merge_threads[64];
@@ -157,7 +160,9 @@ void omi_view_publish_locked(omen_db *db, struct omi_version *version, struct om
 
 /* ---- install.c ---- */
 /* Makes edit durable and current: applies it, appends it to the manifest, publishes the view. A
- * flush also drops the oldest immutable. After a failed append the database is read-only. */
+ * flush also drops the oldest immutable. When it fails before anything was written (no memory, no
+ * room on the disk) the tables that edit adds are deleted; after another failed append the
+ * database is read-only. */
 OMEN_MUST_CHECK omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool flushed)
     OMI_REQUIRES(db->install);
 /* The first failure wins; writes are over. */
@@ -194,6 +199,9 @@ OMEN_MUST_CHECK omen_err omi_db_merge_one(omen_db *db, bool *found_out);
 bool omi_db_merge_due_locked(omen_db *db) OMI_REQUIRES(db->mu);
 OMEN_MUST_CHECK omen_err omi_db_start_threads(omen_db *db);
 void omi_db_stop_threads(omen_db *db);
+/* Why work that is waited for (flush_failure or merge_failure) cannot go on; OMEN_OK: it can. */
+OMEN_MUST_CHECK omen_err omi_db_waiting_failed_locked(omen_db *db, const struct omi_failure *work)
+    OMI_REQUIRES(db->mu);
 /* Inline mode: everything due, on this thread, in order. Holds commit. */
 void omi_db_work_inline(omen_db *db);
 /* Switches to a new memtable and log segment; waits for room unless inline. Holds commit. */

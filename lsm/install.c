@@ -57,6 +57,26 @@ void omi_db_rebalance_locked(omen_db *db, uint64_t worked_bytes)
     atomic_store(&db->unpaced, db->pace.allowed_bytes_per_s == UINT64_MAX);
 }
 
+static omen_err manifest_unlink(omen_db *db, uint64_t number)
+{
+    char name[OMI_FILE_NAME_BYTES];
+    snprintf(name, sizeof(name), "MANIFEST-%06" PRIu64, number);
+    return omi_dir_unlink(db->dir, name);
+}
+
+/* For want of room, and CURRENT still names the old manifest: that one goes on. Otherwise CURRENT
+ * may name the new one already, and the old one is over. */
+static omen_err roll_failed(omen_db *db, omen_err err, uint64_t old, uint64_t number)
+{
+    uint64_t current;
+    if ((err == OMEN_FULL || err == OMEN_NO_MEMORY) &&
+        omi_manifest_current(db->dir, &current) == OMEN_OK && current == old)
+        omi_ignore(manifest_unlink(db, number));
+    else
+        omi_db_fail(db, err);
+    return err;
+}
+
 /* A new manifest when the old one has grown to a multiple of what it says. */
 static omen_err roll_manifest(omen_db *db, const struct omi_version *version, uint64_t log_floor)
 {
@@ -65,22 +85,18 @@ static omen_err roll_manifest(omen_db *db, const struct omi_version *version, ui
         return OMEN_OK;
     struct omi_edit snapshot = {0};
     struct omi_manifest *next = NULL;
+    uint64_t number = omi_db_next_number(db);
     omen_err err = omi_db_snapshot_edit(db, version, log_floor, &snapshot);
     if (err == OMEN_OK)
-        err = omi_manifest_create(db->dir, omi_db_next_number(db), &snapshot, &next);
+        err = omi_manifest_create(db->dir, number, &snapshot, &next);
     omi_edit_fini(&snapshot);
-    if (err != OMEN_OK) {
-        omi_db_fail(db, err); /* CURRENT may name the new one already: the old one is over */
-        return err;
-    }
     uint64_t old = omi_manifest_number(db->manifest);
+    if (err != OMEN_OK)
+        return roll_failed(db, err, old, number);
     err = omi_manifest_close(db->manifest);
     db->manifest = next;
-    char name[OMI_FILE_NAME_BYTES];
-    snprintf(name, sizeof(name), "MANIFEST-%06" PRIu64, old);
-    if (err == OMEN_OK)
-        err = omi_dir_unlink(db->dir, name);
-    return err;
+    omen_err gone = manifest_unlink(db, old);
+    return err == OMEN_OK ? gone : err;
 }
 
 /* The lowest log segment that a memtable still needs, the oldest immutable aside when dropped. */
@@ -134,15 +150,17 @@ omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool flushed)
     if (err == OMEN_OK)
         err = omi_view_create(&view);
     if (err != OMEN_OK)
-        goto unref;
+        goto discard;
     if (OMI_MUTANT(OMI_MUTANT_LOG_GONE_EARLY) && flushed)
         omi_ignore(omi_wal_release(db->wal, edit->log_floor));
     err = omi_manifest_append(db->manifest, edit);
-    if (err != OMEN_OK) { /* the edit may be durable or not: nothing is deleted any more */
-        free(view);
+    if (err != OMEN_OK && omi_manifest_sealed(db->manifest)) {
+        free(view); /* the edit may be durable or not: nothing is deleted any more */
         omi_db_fail(db, err);
         goto unref;
     }
+    if (err != OMEN_OK)
+        goto discard;
     omi_mutex_lock(&db->mu);
     if (flushed) {
         dropped = drop_oldest_locked(db);
@@ -166,6 +184,15 @@ unref:
     if (dropped != NULL)
         omi_memtable_unref(dropped);
     return err;
+
+discard: /* nothing has changed: what is tried again makes new tables */
+    free(view);
+    for (uint32_t i = 0; i < edit->added_count; i++) {
+        char name[OMI_FILE_NAME_BYTES];
+        omi_table_name(edit->added[i].number, name);
+        omi_ignore(omi_dir_unlink(db->dir, name));
+    }
+    goto unref;
 }
 
 omen_err omi_db_snapshot_edit(omen_db *db, const struct omi_version *version, uint64_t log_floor,

@@ -64,8 +64,11 @@ static omen_err record_append(struct omi_manifest *m, const struct omi_edit *edi
     omi_put_u32(p + 4, m->records + 1);
     omi_put_u64(p + 8, record_check(p, p + RECORD_BYTES, size, m->id));
     err = omi_file_pwrite(m->file, p, m->record.size, m->bytes);
-    if (err != OMEN_OK)
+    if (err != OMEN_OK) {
+        m->sealed =
+            err != OMEN_FULL || m->file->env->ops->file_truncate(m->file, m->bytes) != OMEN_OK;
         return err;
+    }
     m->bytes += m->record.size;
     m->records++;
     return OMEN_OK;
@@ -133,11 +136,16 @@ omen_err omi_manifest_append(struct omi_manifest *m, const struct omi_edit *edit
     if (m->sealed)
         return omi_fail(OMEN_READ_ONLY, 0, "%s is sealed after a failed write or sync", m->name);
     omen_err err = record_append(m, edit);
-    if (err == OMEN_OK && !OMI_MUTANT(OMI_MUTANT_NO_MANIFEST_SYNC))
-        err = omi_file_sync(m->file);
-    if (err != OMEN_OK)
-        m->sealed = true;
+    if (err != OMEN_OK || OMI_MUTANT(OMI_MUTANT_NO_MANIFEST_SYNC))
+        return err;
+    err = omi_file_sync(m->file);
+    m->sealed = err != OMEN_OK;
     return err;
+}
+
+bool omi_manifest_sealed(const struct omi_manifest *m)
+{
+    return m->sealed;
 }
 
 uint64_t omi_manifest_bytes(const struct omi_manifest *m)
@@ -172,6 +180,12 @@ static omen_err current_read(struct omi_dir *dir, char name[static NAME_BYTES],
     *number_out = strtoull(line + 9, NULL, 10);
     manifest_name(*number_out, name);
     return OMEN_OK;
+}
+
+omen_err omi_manifest_current(struct omi_dir *dir, uint64_t *number_out)
+{
+    char name[NAME_BYTES];
+    return current_read(dir, name, number_out);
 }
 
 /* A whole record with a right check at off? */

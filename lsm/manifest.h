@@ -82,9 +82,13 @@ OMEN_MUST_CHECK omen_err omi_manifest_create(struct omi_dir *dir, uint64_t numbe
                                              const struct omi_edit *snapshot,
                                              struct omi_manifest **manifest_out);
 OMEN_MUST_CHECK omen_err omi_manifest_close(struct omi_manifest *manifest);
-/* Appends and syncs; on OMEN_OK the edit is durable. */
+/* Appends and syncs; on OMEN_OK the edit is durable. When nothing was written, or a full disk cut
+ * the record and it could be taken off again, the manifest goes on; else it is sealed. */
 OMEN_MUST_CHECK omen_err omi_manifest_append(struct omi_manifest *manifest,
                                              const struct omi_edit *edit);
+bool omi_manifest_sealed(const struct omi_manifest *manifest);
+/* The number in CURRENT. */
+OMEN_MUST_CHECK omen_err omi_manifest_current(struct omi_dir *dir, uint64_t *number_out);
 uint64_t omi_manifest_bytes(const struct omi_manifest *manifest);
 uint64_t omi_manifest_number(const struct omi_manifest *manifest);
 /* Reads CURRENT and the manifest it names; each record's edit goes to each, in order, the snapshot

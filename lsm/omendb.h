@@ -171,6 +171,10 @@ typedef struct omen_options {
     void *log_context;
     /* K of single levels, 0 = runs_upper or runs_last by position; [0] is level 1; live. */
     uint32_t runs_level[OMEN_LEVELS_MAX];
+    /* Disk space that writes leave alone, so that flushes can end: below it they answer OMEN_FULL,
+     * and come back by themselves when twice as much is free. Default two memtables, an eighth of
+     * what is free if that is less; OMEN_NONE: no reserve. */
+    uint64_t reserve_bytes;
 } omen_options;
 
 enum {
@@ -356,6 +360,8 @@ typedef struct omen_stats {
     char io_engine[16];
     char io_why[112];
     omen_level_stats level[OMEN_LEVELS_MAX];
+    uint64_t disk_reserve_bytes, disk_low; /* now: kept free; 1 while writes are refused */
+    uint64_t disk_low_count;               /* times that writes were refused, by this handle */
 } omen_stats;
 OMEN_API OMEN_MUST_CHECK omen_err omen_get_stats(omen_db *db, omen_stats *stats_out);
 /* The name of stall_count[index] ("memtables", ...); NULL past the end. */

@@ -139,6 +139,8 @@ static omen_err db_open_once(struct omi_env *env, const char *path, const omen_o
         omi_mutex_lock(&db->mu);
         omi_db_rebalance_locked(db, 0);
         omi_mutex_unlock(&db->mu);
+        if (!db->read_only)
+            omi_space_look(db);
         omi_say(db->log_file, 2,
                 "omendb %s opened %s: %" PRIu64 " tables, %" PRIu64 " bytes, %" PRIu64
                 " operations recovered from the log; memory %" PRIu64 ", T %u, K %u above and %u "

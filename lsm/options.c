@@ -59,6 +59,8 @@ static const struct option options_table[] = {
      "through the page cache or past it", false, false},
     {"log_file_bytes", TYPE_BYTES, FIELD(log_file_bytes), 4u << 10, 1u << 30, NULL, "8M",
      "size of the LOG text file before it is rotated", false, false},
+    {"reserve_bytes", TYPE_BYTES, FIELD(reserve_bytes), 64u << 10, UINT64_C(1) << 40, "none",
+     "2 memtables", "disk space that writes leave alone, or none", false, false},
     {"create_if_missing", TYPE_FLAG, FIELD(flags), OMEN_CREATE_IF_MISSING, 0, NULL, "false",
      "make the database when it is not there", false, false},
     {"error_if_exists", TYPE_FLAG, FIELD(flags), OMEN_ERROR_IF_EXISTS, 0, NULL, "false",
@@ -105,7 +107,7 @@ static void field_set(omen_options *o, const struct option *opt, uint64_t value)
 
 static bool takes_none(const struct option *opt)
 {
-    return opt->type == TYPE_COUNT && opt->names != NULL;
+    return opt->type != TYPE_NAME && opt->names != NULL;
 }
 
 static omen_err field_check(const struct option *opt, uint64_t value)
@@ -380,7 +382,7 @@ omen_err omi_options_copy(const omen_options *from, omen_options *to)
     to->struct_bytes = sizeof(*to);
     if (from == NULL)
         return OMEN_OK;
-    size_t known = offsetof(omen_options, runs_level) + sizeof(from->runs_level);
+    size_t known = offsetof(omen_options, reserve_bytes) + sizeof(from->reserve_bytes);
     if (from->struct_bytes < sizeof(size_t) || from->struct_bytes > 4096)
         return omi_fail(OMEN_INVALID, 0,
                         "omen_options.struct_bytes is %zu; set it to sizeof(omen_options)",

@@ -27,11 +27,8 @@ static omen_err wait_for_flush(omen_db *db)
     omen_err err = OMEN_OK;
     omi_mutex_lock(&db->mu);
     while (db->immutable_count >= OMI_IMMUTABLES_MAX && err == OMEN_OK) {
-        if (db->fatal.code != OMEN_OK)
-            err = omi_fail_again(OMEN_READ_ONLY, db->fatal.text);
-        else if (db->background.code == OMEN_FULL)
-            err = omi_fail_again(OMEN_FULL, db->background.text);
-        else {
+        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
+        if (err == OMEN_OK) {
             if (started_ns == 0)
                 started_ns = omi_now_ns(db->env);
             omi_cond_wait(&db->done, &db->mu);
@@ -53,7 +50,7 @@ omen_err omi_db_rotate(omen_db *db)
         return err;
     omi_mutex_lock(&db->mu);
     bool stuck = db->immutable_count >= OMI_IMMUTABLES_MAX;
-    struct omi_failure why = db->background;
+    struct omi_failure why = db->flush_failure;
     omi_mutex_unlock(&db->mu);
     if (stuck) /* inline, and the flush cannot be done: the disk is full */
         return omi_fail_again(why.code != OMEN_OK ? why.code : OMEN_FULL, why.text);
@@ -83,6 +80,8 @@ omen_err omi_db_rotate(omen_db *db)
 static omen_err make_room(omen_db *db, const struct omi_ops *ops) OMI_REQUIRES(db->commit)
 {
     omen_err err = omi_db_check(db);
+    if (err == OMEN_OK)
+        err = omi_space_admit(db, ops->size);
     if (err != OMEN_OK)
         return err;
     if (omi_memtable_used(db->active.table) >= db->settings.split.memtable_bytes) {
@@ -110,8 +109,11 @@ static omen_err apply(omen_db *db, const struct omi_ops *ops, uint64_t *position
     if (ops->count > OMI_SEQ_MAX - db->last_seq)
         return omi_fail(OMEN_FULL, 0, "%s has used up its sequence numbers", db->path);
     omen_err err = omi_wal_append(db->wal, first_seq, ops, position_out);
+    if (err == OMEN_FULL)
+        omi_space_full(db);
     if (err != OMEN_OK) {
-        omi_db_fail(db, err);
+        if (omi_wal_sealed(db->wal))
+            omi_db_fail(db, err);
         return err;
     }
     err = omi_ops_each(ops, first_seq, insert_one, db);

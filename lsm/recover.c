@@ -26,7 +26,7 @@ enum file_kind { KIND_OTHER, KIND_TABLE, KIND_LOG, KIND_MANIFEST, KIND_OURS };
 /* Reads "NNNNNN.sst", "NNNNNN.log", "MANIFEST-NNNNNN"; the fixed names; *.tmp. */
 static enum file_kind file_kind(const char *name, uint64_t *number_out)
 {
-    static const char *const fixed[] = {"CURRENT", "LOCK", "LOG", "LOG.old", "STATS"};
+    static const char *const fixed[] = {"CURRENT", "LOCK", "LOG", "LOG.old", "RESERVE", "STATS"};
     char canonical[OMI_FILE_NAME_BYTES + 16];
     *number_out = 0;
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
@@ -389,6 +389,8 @@ omen_err omi_db_recover(omen_db *db)
         err = settle_options(db, &r);
     if (err == OMEN_OK)
         err = omi_db_prepare(db);
+    if (err == OMEN_OK && !db->read_only)
+        omi_space_begin(db);
     if (err == OMEN_OK)
         err = omi_version_apply(NULL, &r.tables, &db->tenv, NULL, &version);
     if (err == OMEN_NOT_FOUND)

@@ -13,7 +13,7 @@ static omen_err record(omen_db *db, const omen_options *options,
     if (err == OMEN_OK)
         err = omi_manifest_append(db->manifest, &edit);
     omi_edit_fini(&edit);
-    if (err != OMEN_OK)
+    if (err != OMEN_OK && omi_manifest_sealed(db->manifest))
         omi_db_fail(db, err);
     return err;
 }

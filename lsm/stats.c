@@ -201,6 +201,9 @@ static void gather(omen_db *db, omen_stats *s)
     s->index_rebuilt = atomic_load(&db->tenv.index_rebuilt);
     s->recovered_ops = db->recovered_ops;
     s->recovered_cut_bytes = db->recovered_cut_bytes;
+    s->disk_reserve_bytes = db->space.reserve_bytes;
+    s->disk_low = atomic_load(&db->space.low);
+    s->disk_low_count = atomic_load(&db->space.low_count);
     snprintf(s->io_engine, sizeof(s->io_engine), "%s", db->io_engine);
     snprintf(s->io_why, sizeof(s->io_why), "%s", db->io_why);
     omi_view_unref(view);

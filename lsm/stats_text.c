@@ -119,6 +119,9 @@ char *omen_stats_json(omen_db *db)
                      {"build", s.memory_build}, {"metadata", s.memory_metadata},
                      {"log", s.memory_log});
     if (err == OMEN_OK)
+        err = OBJECT(&out, "disk", {"reserve_bytes", s.disk_reserve_bytes}, {"low", s.disk_low},
+                     {"low_count", s.disk_low_count});
+    if (err == OMEN_OK)
         err = omi_buf_printf(&out, "  \"io\": {\"engine\": \"%s\", \"why\": \"%s\"}\n}\n",
                              s.io_engine, s.io_why);
     if (err != OMEN_OK) {
@@ -178,6 +181,7 @@ char *omen_stats_prometheus(omen_db *db)
         {"filter_bytes", "gauge", "Bytes of filters", s.filter_bytes},
         {"index_bytes", "gauge", "Bytes of block indexes", s.index_bytes},
         {"index_keys", "gauge", "Entries that the block indexes cover", s.index_keys},
+        {"disk_low", "gauge", "1 while writes are refused for want of disk space", s.disk_low},
         {"memtable_bytes", "gauge", "Bytes of memtables", s.memory_memtables},
     };
     for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]) && err == OMEN_OK; i++)

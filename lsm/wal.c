@@ -32,6 +32,7 @@ struct omi_wal {
     uint64_t appended, durable; /* bytes over all segments, headers included */
     uint64_t sync_count;
     struct omi_buf frame;
+    bool torn; /* the active segment met a full disk: the next frame goes to another */
     _Atomic omen_err sealed; /* set under mu */
     char sealed_text[400];
 };
@@ -56,6 +57,11 @@ static omen_err seal(struct omi_wal *w, omen_err err)
     }
     omi_mutex_unlock(&w->mu);
     return err;
+}
+
+bool omi_wal_sealed(const struct omi_wal *wal)
+{
+    return wal->sealed != OMEN_OK;
 }
 
 omen_err omi_wal_status(const struct omi_wal *wal)
@@ -102,6 +108,7 @@ static omen_err segment_begin(struct omi_wal *w, uint64_t number)
     w->nonce = h.nonce;
     w->appended += s.bytes;
     omi_mutex_unlock(&w->mu);
+    w->torn = false;
     return OMEN_OK;
 }
 
@@ -178,6 +185,18 @@ omen_err omi_wal_release(struct omi_wal *w, uint64_t floor)
 
 /* ---- append ---------------------------------------------------------------------------------- */
 
+/* A frame that the disk had no room for is cut off again, so it is certain that it is not there; a
+ * segment that had such a tail is not appended to. Anything else that fails ends the log. */
+static omen_err append_failed(struct omi_wal *w, omen_err err, struct omi_file *file, uint64_t at)
+{
+    if (err != OMEN_FULL)
+        return seal(w, OMEN_UNKNOWN);
+    if (file->env->ops->file_truncate(file, at) != OMEN_OK)
+        return seal(w, OMEN_UNKNOWN);
+    w->torn = true;
+    return OMEN_FULL;
+}
+
 /* Up to where everything was durable, relative to the active segment. Holds mu. */
 static void durable_position(struct omi_wal *w, struct omi_frame_header *h)
 {
@@ -202,6 +221,8 @@ omen_err omi_wal_append(struct omi_wal *w, uint64_t first_seq, const struct omi_
         return omi_fail(OMEN_INVALID, 0, "a write of %zu bytes", ops->size);
     w->frame.size = 0;
     omen_err err = omi_buf_reserve(&w->frame, (size_t)bytes);
+    if (err == OMEN_OK && w->torn)
+        err = segment_begin(w, omi_wal_segment(w) + 1);
     if (err != OMEN_OK)
         return err;         /* nothing is written: the log goes on */
     omi_mutex_lock(&w->mu); /* a release may move the list meanwhile */
@@ -216,7 +237,7 @@ omen_err omi_wal_append(struct omi_wal *w, uint64_t first_seq, const struct omi_
     uint64_t check = omi_frame_seal(frame, &h, w->nonce);
     err = omi_file_pwrite(file, frame, (size_t)bytes, at);
     if (err != OMEN_OK)
-        return seal(w, err == OMEN_FULL ? OMEN_FULL : OMEN_UNKNOWN);
+        return append_failed(w, err, file, at);
     w->chain = check;
     omi_mutex_lock(&w->mu);
     active(w)->bytes += bytes;

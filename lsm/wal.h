@@ -10,8 +10,8 @@
  * synced, and the directory, before the first frame of a segment counts as synced; a sync covers
  * older needed segments first. A failed fdatasync or append seals the log for ever: later calls
  * return OMEN_READ_ONLY with the first failure's words; never retried. Errors:  a failed append
- * returns OMEN_UNKNOWN (the frame may be there after reopening), or OMEN_FULL when the disk is full
- * (the frame is not acknowledged; the log is sealed too). Threads: append: one at a time (holds
+ * returns OMEN_UNKNOWN (the frame may be there after reopening), or OMEN_FULL when the disk is full:
+ * the frame is cut off again, the log goes on in another segment. Threads: append: one at a time (holds
  * db->commit). omi_wal_sync: any number, beside appends; they share one fdatasync. A lone caller
  * syncs itself.
  */
@@ -72,6 +72,7 @@ uint64_t omi_wal_bytes(const struct omi_wal *wal);         /* appended in all */
 uint64_t omi_wal_syncs(const struct omi_wal *wal);
 /* Deletes the files of segments below floor; the manifest edit that says so is already durable. */
 OMEN_MUST_CHECK omen_err omi_wal_release(struct omi_wal *wal, uint64_t floor);
+bool omi_wal_sealed(const struct omi_wal *wal);
 /* OMEN_OK, or why the log is sealed. */
 OMEN_MUST_CHECK omen_err omi_wal_status(const struct omi_wal *wal);
 

@@ -319,6 +319,103 @@ Test(db, a_full_disk_is_told_and_reads_go_on)
     omi_sim_destroy(env);
 }
 
+/* Fills until FULL; returns how many are there. */
+static int fill_up(omen_db *db, int from)
+{
+    char key[16];
+    omen_err err = OMEN_OK;
+    int n = from;
+    for (; err == OMEN_OK && n < from + 100000; n++) {
+        snprintf(key, sizeof(key), "key%06d", n);
+        err = omen_put(db, NULL, text(key), text("a value that takes some space on the disk"));
+    }
+    cr_assert_eq(err, OMEN_FULL, "%s: %s", omen_err_name(err), omen_last_error());
+    return n - 1;
+}
+
+static void expect_filled(omen_db *db, int count)
+{
+    char key[16];
+    for (int i = 0; i < count; i++) {
+        snprintf(key, sizeof(key), "key%06d", i);
+        expect(db, key, "a value that takes some space on the disk");
+    }
+    snprintf(key, sizeof(key), "key%06d", count);
+    expect(db, key, NULL); /* what was refused is not there */
+}
+
+/* With the default reserve, and with none: then every file meets the full disk in its turn. */
+static void full_and_back(const char *options)
+{
+    struct omi_env *env = omi_sim_create(3);
+    omen_options o = {.struct_bytes = sizeof(o),
+                      .flags = OMEN_CREATE_IF_MISSING | OMEN_INLINE_WORK};
+    omen_db *db;
+    int written = 0;
+    cr_assert_eq(omen_options_from_string(options, &o), OMEN_OK);
+    cr_assert_eq(omi_db_open(env, "/db", &o, &db), OMEN_OK);
+    for (int round = 0; round < 30; round++) {
+        /* An odd quota each time, so that the end falls into every kind of file. */
+        omi_sim_quota(env, (400u << 10) + (unsigned)round * 7777);
+        written = fill_up(db, written);
+        expect_filled(db, written);
+        struct omi_env *left = omi_sim_crash(env, OMI_CRASH_KEEP_ALL, 1);
+        omi_sim_quota(left, UINT64_MAX);
+        omen_db *after;
+        cr_assert_eq(omi_db_open(left, "/db", &o, &after), OMEN_OK, "%s", omen_last_error());
+        expect_filled(after, written);
+        cr_assert_eq(omen_close(after), OMEN_OK);
+        omi_sim_destroy(left);
+        omi_sim_quota(env, UINT64_MAX);
+        env->ops->sleep_us(env, 1000000);
+    }
+    put(db, "and", "on");
+    cr_assert_eq(omen_flush(db), OMEN_OK, "%s", omen_last_error());
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    cr_assert_eq(omi_db_open(env, "/db", &o, &db), OMEN_OK);
+    expect_filled(db, written);
+    expect(db, "and", "on");
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(env);
+}
+
+Test(db, writes_come_back_by_themselves_after_a_full_disk)
+{
+    full_and_back("memtable_bytes=64K,target_file_bytes=64K");
+}
+
+Test(db, without_a_reserve_a_full_disk_loses_nothing_either)
+{
+    full_and_back("memtable_bytes=64K,target_file_bytes=64K,reserve_bytes=none");
+}
+
+Test(db, writes_stop_at_the_reserve_and_flushes_have_room)
+{
+    struct omi_env *env = omi_sim_create(3);
+    omen_db *db;
+    omen_stats s = {.struct_bytes = sizeof(s)};
+    omi_sim_quota(env, 64u << 20);
+    cr_assert_eq(open_sim(env, &db), OMEN_OK);
+    cr_assert_eq(omen_get_stats(db, &s), OMEN_OK);
+    cr_assert_eq(s.disk_reserve_bytes, 128u << 10);
+    omi_sim_quota(env, 600u << 10);
+    int written = fill_up(db, 0);
+    cr_assert_eq(omen_get_stats(db, &s), OMEN_OK);
+    cr_assert_eq(s.disk_low, 1);
+    cr_assert(strstr(omen_last_error(), "262144") != NULL, "%s", omen_last_error());
+    cr_assert_eq(omen_flush(db), OMEN_OK, "what was taken can be flushed: %s", omen_last_error());
+    expect_filled(db, written);
+    omi_sim_quota(env, 200u << 10);
+    env->ops->sleep_us(env, 1000000);
+    cr_assert_eq(omen_put(db, NULL, text("k"), text("v")), OMEN_FULL, "not yet twice the reserve");
+    omi_sim_quota(env, 300u << 10);
+    cr_assert_eq(omen_put(db, NULL, text("k"), text("v")), OMEN_FULL, "not looked at each time");
+    env->ops->sleep_us(env, 1000000);
+    put(db, "k", "v");
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(env);
+}
+
 Test(db, a_failed_sync_makes_it_read_only_and_loses_nothing_synced)
 {
     struct omi_env *env = omi_sim_create(3);

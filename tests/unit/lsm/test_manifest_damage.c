@@ -266,6 +266,11 @@ Test(manifest_damage, a_full_disk_keeps_what_was_durable)
     uint64_t number;
     must(history_read(dir, &h, &number));
     cr_assert_eq(h.count, 3);
+    cr_assert(!omi_manifest_sealed(m));
+    omi_sim_quota(env, UINT64_MAX);
+    must(omi_manifest_append(m, &e)); /* the torn record was taken off */
+    must(history_read(dir, &h, &number));
+    cr_assert_eq(h.count, 4);
     must(omi_manifest_close(m));
     close_dir();
 }

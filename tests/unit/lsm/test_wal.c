@@ -380,10 +380,46 @@ Test(wal, a_full_disk_is_told_as_such_and_what_was_acknowledged_survives)
     must(log_sync(&l));
     omi_sim_quota(l.env, 20);
     cr_assert_eq(log_append(&l, 3), OMEN_FULL);
-    omi_sim_quota(l.env, UINT64_MAX);
-    cr_assert_eq(log_append(&l, 3), OMEN_READ_ONLY);
+    cr_assert_eq(log_append(&l, 3), OMEN_FULL, "no room for another segment either");
     must(recover_dir(l.dir, 1, 0, &r));
     cr_assert_eq(r.last_seq, 3);
+    cr_assert_eq(r.cut_bytes, 0, "the torn frame is gone");
+    log_end(&l);
+}
+
+Test(wal, after_a_full_disk_the_log_goes_on_in_another_segment)
+{
+    struct log l;
+    struct omi_wal_recovery r;
+    log_start(&l);
+    must(log_append(&l, 3));
+    omi_sim_quota(l.env, 20);
+    cr_assert_eq(log_append(&l, 3), OMEN_FULL);
+    omi_sim_quota(l.env, UINT64_MAX);
+    must(log_append(&l, 4));
+    cr_assert_eq(omi_wal_segment(l.wal), 2);
+    must(log_append(&l, 2));
+    must(recover_dir(l.dir, 1, 0, &r)); /* as after a kill */
+    cr_assert_eq(r.last_seq, 9);
+    cr_assert_eq(r.cut_bytes, 0);
+    for (int mode = 0; mode < OMI_CRASH_MODES; mode++) /* the cut itself may be lost */
+        for (uint64_t seed = 0; seed < 20; seed++) {
+            struct omi_env *left = omi_sim_crash(l.env, (enum omi_crash_mode)mode, seed);
+            struct omi_dir *d;
+            must(omi_dir_open(left, "/d", false, &d));
+            must(recover_dir(d, 1, 0, &r));
+            cr_assert(r.last_seq == 0 || r.last_seq == 3 || r.last_seq == 7 || r.last_seq == 9);
+            omi_dir_close(d);
+            omi_sim_destroy(left);
+        }
+    must(log_sync(&l));
+    struct omi_env *left = omi_sim_crash(l.env, OMI_CRASH_STRICT, 1);
+    struct omi_dir *d;
+    must(omi_dir_open(left, "/d", false, &d));
+    must(recover_dir(d, 1, 0, &r));
+    cr_assert_eq(r.last_seq, 9);
+    omi_dir_close(d);
+    omi_sim_destroy(left);
     log_end(&l);
 }
 
