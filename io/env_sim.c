@@ -1,5 +1,6 @@
 #include "io/env_sim.h"
 
+#include "io/base/turns.h"
 #include "io/sim.h"
 
 #include <assert.h>
@@ -174,6 +175,10 @@ static uint64_t sim_wall_us(struct omi_env *env)
 static void sim_sleep_us(struct omi_env *env, uint64_t us)
 {
     struct omi_sim_env *s = omi_sim_env_of(env);
+    if (s->turns != NULL && omi_turns_here != NULL) { /* others go on meanwhile */
+        (void)omi_turns_here->wait(omi_turns_here, &us, us);
+        return;
+    }
     omi_mutex_lock(&s->mu);
     s->now_ns += us * 1000;
     omi_mutex_unlock(&s->mu);
@@ -197,17 +202,16 @@ static void sim_random(struct omi_env *env, void *bytes, size_t size)
 static omen_err sim_thread_start(struct omi_env *env, void (*run)(void *arg), void *arg,
                                  void **thread_out)
 {
-    (void)env;
-    (void)run;
-    (void)arg;
+    struct omi_sim_env *s = omi_sim_env_of(env);
+    if (s->turns != NULL)
+        return omi_sim_turns_start(s->turns, run, arg, thread_out);
     *thread_out = NULL;
     return omi_fail(OMEN_UNSUPPORTED, 0, "the simulated env has no threads");
 }
 
 static void sim_thread_join(struct omi_env *env, void *thread)
 {
-    (void)env;
-    (void)thread;
+    omi_sim_turns_join(omi_sim_env_of(env)->turns, thread);
 }
 
 static const struct omi_env_ops sim_ops = {
@@ -277,6 +281,7 @@ void omi_sim_destroy(struct omi_env *env)
     if (env == NULL)
         return;
     struct omi_sim_env *s = omi_sim_env_of(env);
+    omi_sim_turns_end(s);
     omi_mutex_lock(&s->mu);
     while (s->directories != NULL) {
         struct omi_sim_directory *d = s->directories;

@@ -4,8 +4,9 @@
  * Per file: a durable image and the ordered list of writes and truncates since the last sync. Per
  * directory: durable names and the ordered list of creates, renames, unlinks and links since the
  * last dir_sync. omi_sim_crash copies the durable state plus a seed-picked part of what was pending
- * into a new env; the original goes on. Time is a counter that only sleeps and calls move; there
- * are no threads (thread_start answers OMEN_UNSUPPORTED, so the engine works inline).
+ * into a new env; the original goes on. Time is a counter that only sleeps and calls move. There
+ * are no threads (thread_start answers OMEN_UNSUPPORTED, so the engine works inline), or threads
+ * that take turns (omi_sim_turns).
  */
 #ifndef OMI_ENV_SIM_H
 #define OMI_ENV_SIM_H
@@ -30,6 +31,14 @@ struct omi_env *omi_sim_create(uint64_t seed); /* NULL when memory is short */
 void omi_sim_destroy(struct omi_env *env);
 /* A new env as a crash at this moment would leave it; destroy both. NULL when memory is short. */
 struct omi_env *omi_sim_crash(struct omi_env *env, enum omi_crash_mode mode, uint64_t seed);
+
+/* From now on the env has threads: real ones that take turns, in an order drawn from seed, so that
+ * a run replays exactly. The turn may pass at one lock in one_in, and passes when its holder would
+ * block. The calling thread is one of them, until the env is destroyed. A callback that works on
+ * another env (a crash clone) does so with omi_turns_here (io/base/turns.h) set to NULL. */
+void omi_sim_turns(struct omi_env *env, uint64_t seed, uint64_t one_in);
+/* How often the turn has passed so far. */
+uint64_t omi_sim_switches(const struct omi_env *env);
 
 /* Every call that writes, syncs or changes a name is one step. */
 uint64_t omi_sim_steps(const struct omi_env *env);

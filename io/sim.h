@@ -62,6 +62,8 @@ struct omi_sim_directory {
     char path[];  /* without trailing slashes */
 };
 
+struct omi_sim_turns;
+
 struct omi_sim_trap {
     uint64_t calls; /* since the env was made */
     uint64_t left;  /* matching calls until one fails; 0: disarmed */
@@ -83,6 +85,7 @@ struct omi_sim_env {
     void *on_step_ctx;
     struct omi_sim_trap traps[OMI_SIM_TRAPS];
     bool ignore_file_sync, ignore_dir_sync;
+    struct omi_sim_turns *turns; /* NULL: no threads */
 };
 
 struct omi_sim_dir_handle {
@@ -118,6 +121,12 @@ void omi_sim_step(struct omi_sim_env *s);
 /* Counts a call; true: it is to fail. */
 bool omi_sim_trapped_locked(struct omi_sim_env *s, enum omi_sim_fault kind) OMI_REQUIRES(s->mu);
 uint64_t omi_sim_random_locked(struct omi_sim_env *s) OMI_REQUIRES(s->mu);
+
+/* sim_turns.c: threads */
+OMEN_MUST_CHECK omen_err omi_sim_turns_start(struct omi_sim_turns *turns, void (*run)(void *arg),
+                                             void *arg, void **thread_out);
+void omi_sim_turns_join(struct omi_sim_turns *turns, void *thread);
+void omi_sim_turns_end(struct omi_sim_env *s);
 
 /* sim_inode.c: bytes */
 struct omi_sim_inode *omi_sim_inode_make_locked(struct omi_sim_env *s) OMI_REQUIRES(s->mu);

@@ -6,6 +6,7 @@
  *
  *   crash [--points N] [--seed S] [--seconds T]
  */
+#include "io/base/turns.h"
 #include "io/env_sim.h"
 #include "lsm/db.h"
 #include "tests/model.h"
@@ -34,12 +35,13 @@ struct run {
     struct history history;
     uint64_t ids[KEYS];
     uint64_t next_id;
+    bool threads;    /* flush and merge threads, taking turns with the writer */
     uint64_t one_in; /* a crash point at one step in so many */
     uint8_t *scratch;
     const char *options;
 };
 
-static uint64_t points, points_max, recovery_points, cut_points;
+static uint64_t points, points_max, recovery_points, cut_points, thread_points, switches;
 static uint64_t by_mode[OMI_CRASH_MODES];
 
 static uint64_t term(uint64_t rank, uint64_t id)
@@ -57,10 +59,11 @@ static void say(void *ctx, int level, const char *line)
     fprintf(stderr, "    %s\n", line);
 }
 
-static omen_err open_db(struct omi_env *env, const char *options, omen_db **db)
+static omen_err open_db(struct omi_env *env, const char *options, bool threads, omen_db **db)
 {
     omen_options o = {.struct_bytes = sizeof(o),
-                      .flags = OMEN_CREATE_IF_MISSING | OMEN_INLINE_WORK,
+                      .flags = OMEN_CREATE_IF_MISSING | (threads ? 0 : OMEN_INLINE_WORK),
+                      .background_jobs = 2,
                       .memory_bytes = 4u << 20,
                       .memtable_bytes = 64u << 10,
                       .target_file_bytes = 64u << 10,
@@ -175,7 +178,7 @@ static void check_crash(struct run *r, struct omi_env *env, enum omi_crash_mode 
     if (depth < DEPTH_MAX && rng_one_in(&rng, 3))
         omi_sim_on_step(clone, recovery_step, &a);
     omen_db *db;
-    omen_err err = open_db(clone, r->options, &db);
+    omen_err err = open_db(clone, r->options, false, &db);
     if (err != OMEN_OK)
         fail_now("crash mode %d: the database does not open: %s: %s", mode, omen_err_name(err),
                  omen_last_error());
@@ -185,7 +188,7 @@ static void check_crash(struct run *r, struct omi_env *env, enum omi_crash_mode 
                    16)) { /* it also works on: a write, a clean close, and all is still there */
         uint64_t before = read_state(r, db);
         CHECK_OK(omen_close(db));
-        CHECK_OK(open_db(clone, r->options, &db));
+        CHECK_OK(open_db(clone, r->options, false, &db));
         if (read_state(r, db) != before)
             fail_now("crash mode %d: reopening after recovery shows another state", mode);
     }
@@ -201,8 +204,12 @@ static void on_step(void *ctx, uint64_t number)
     (void)number;
     if (r->db == NULL || !rng_one_in(&r->rng, r->one_in))
         return;
+    struct omi_turns *turns = omi_turns_here;
+    omi_turns_here = NULL; /* the clone is looked at while all threads of the run stand still */
     check_crash(r, r->env, (enum omi_crash_mode)rng_below(&r->rng, OMI_CRASH_MODES),
                 rng_next(&r->rng), 0, true);
+    omi_turns_here = turns;
+    thread_points += turns != NULL;
 }
 
 /* ---- the work -------------------------------------------------------------------------------- */
@@ -255,7 +262,7 @@ static void other_work(struct run *r)
         r->db = NULL; /* no crash points while there is no handle to speak of */
         CHECK_OK(omen_close(db));
         r->history.synced = r->history.acked; /* close syncs the log */
-        CHECK_OK(open_db(r->env, r->options, &db));
+        CHECK_OK(open_db(r->env, r->options, r->threads, &db));
         r->db = db;
         break;
     }
@@ -287,8 +294,11 @@ static void run_once(uint64_t seed)
     r->env = omi_sim_create(rng_next(&r->rng));
     if (r->env == NULL)
         fail_now("no memory");
+    r->threads = rng_one_in(&r->rng, 2);
+    if (r->threads)
+        omi_sim_turns(r->env, rng_next(&r->rng), 1 + rng_below(&r->rng, 30));
     CHECK_OK(omen_batch_create(&b));
-    CHECK_OK(open_db(r->env, r->options, &r->db));
+    CHECK_OK(open_db(r->env, r->options, r->threads, &r->db));
     omi_sim_on_step(r->env, on_step, r);
     uint64_t writes = 20 + rng_below(&r->rng, RUN_OPS - 20);
     while (r->history.issued < writes && points < points_max) {
@@ -300,6 +310,7 @@ static void run_once(uint64_t seed)
     omi_sim_on_step(r->env, NULL, NULL);
     omen_batch_destroy(b);
     CHECK_OK(omen_close(r->db));
+    switches += omi_sim_switches(r->env);
     omi_sim_destroy(r->env);
     free(r->scratch);
     free(r);
@@ -323,8 +334,9 @@ int main(int argc, char **argv)
     for (; points < points_max && time(NULL) < end; seed++, runs++)
         run_once(seed);
     printf("crash: %" PRIu64 " points in %" PRIu64 " runs (%" PRIu64 " during recovery, %" PRIu64
+           " among threads that took %" PRIu64 " turns, %" PRIu64
            " lost an unsynced tail), seeds from %" PRIu64 ", 0 violations\n",
-           points, runs, recovery_points, cut_points, first);
+           points, runs, recovery_points, thread_points, switches, cut_points, first);
     printf("crash: by mode");
     for (int m = 0; m < OMI_CRASH_MODES; m++)
         printf(" %" PRIu64, by_mode[m]);
