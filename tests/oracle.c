@@ -5,7 +5,7 @@
  *   oracle [--ops N] [--seed S] [--set I]     N operations in each set; one set, or all
  *
  * Sets differ in shape, codec, filter, key family, comparator, and in where they run: the sim env
- * (deterministic, work inline) or a real directory with background threads.
+ * (deterministic; work inline, or threads that take turns) or a real directory with background threads.
  */
 #include "io/env_sim.h"
 #include "lsm/db.h"
@@ -19,26 +19,33 @@
 
 enum { KEYS = 1500, SNAPSHOTS = 4, VALUE_MAX = 9000, MULTI = 40 };
 
+/* Where a set runs: in the sim env, work inline or by threads that take turns; or a real directory. */
+enum place { INLINE, TURNS, REAL };
+
 struct set {
     const char *name, *options;
     enum key_family family;
-    bool real, reverse;
+    enum place place;
+    bool reverse;
 };
 
 static const struct set sets[] = {
-    {"lazy-leveling", "size_ratio=3,runs_upper=4,runs_last=1", KEYS_BE64, false, false},
-    {"leveling", "size_ratio=4,runs_upper=1,runs_last=1,codec_last=zstd", KEYS_USER, false, false},
-    {"tiering K=8", "size_ratio=9,runs_upper=8,runs_last=8", KEYS_NESTED, false, false},
-    {"T=2", "size_ratio=2,runs_upper=2,runs_last=1,codec_upper=zstd-fast", KEYS_LONG_PREFIX, false,
+    {"lazy-leveling", "size_ratio=3,runs_upper=4,runs_last=1", KEYS_BE64, INLINE, false},
+    {"leveling", "size_ratio=4,runs_upper=1,runs_last=1,codec_last=zstd", KEYS_USER, INLINE, false},
+    {"tiering K=8", "size_ratio=9,runs_upper=8,runs_last=8", KEYS_NESTED, INLINE, false},
+    {"T=2", "size_ratio=2,runs_upper=2,runs_last=1,codec_upper=zstd-fast", KEYS_LONG_PREFIX, INLINE,
      false},
-    {"no filter", "size_ratio=3,filter_bits=none,block_bytes=8K", KEYS_BINARY, false, false},
-    {"comparator", "size_ratio=3,runs_upper=3", KEYS_USER, false, true},
-    {"comparator, nested", "size_ratio=3,runs_upper=2,codec_last=zstd", KEYS_NESTED, false, true},
-    {"threads", "size_ratio=3,runs_upper=4,background_jobs=2", KEYS_USER, true, false},
+    {"no filter", "size_ratio=3,filter_bits=none,block_bytes=8K", KEYS_BINARY, INLINE, false},
+    {"comparator", "size_ratio=3,runs_upper=3", KEYS_USER, INLINE, true},
+    {"comparator, nested", "size_ratio=3,runs_upper=2,codec_last=zstd", KEYS_NESTED, INLINE, true},
+    {"turns", "size_ratio=3,runs_upper=4,background_jobs=2", KEYS_NESTED, TURNS, false},
+    {"turns, tiering", "size_ratio=4,runs_upper=8,runs_last=8,background_jobs=3", KEYS_USER, TURNS,
+     false},
+    {"threads", "size_ratio=3,runs_upper=4,background_jobs=2", KEYS_USER, REAL, false},
     {"threads, tiering", "size_ratio=4,runs_upper=8,runs_last=8,background_jobs=2", KEYS_BINARY,
-     true, false},
+     REAL, false},
     {"threads, pread", "size_ratio=3,goal=space,io_engine=pread,io_mode=direct", KEYS_LONG_PREFIX,
-     true, false},
+     REAL, false},
 };
 enum { SETS = sizeof(sets) / sizeof(sets[0]) };
 
@@ -101,7 +108,7 @@ static void open_db(struct world *w)
     o.memtable_bytes = 64u << 10;
     o.target_file_bytes = 64u << 10;
     o.block_bytes = 1024;
-    if (!w->set->real)
+    if (w->set->place == INLINE)
         o.flags |= OMEN_INLINE_WORK;
     CHECK_OK(omen_options_from_string(w->set->options, &o));
     if (w->set->reverse)
@@ -429,7 +436,7 @@ static uint64_t run_set(size_t index, uint64_t seed, uint64_t ops)
     w->rng.state = seed * 1000 + index;
     w->next_id = 1;
     replay_set("oracle --set %zu --seed %" PRIu64 " --ops %" PRIu64, index, seed, ops);
-    if (w->set->real) {
+    if (w->set->place == REAL) {
         snprintf(w->dir, sizeof(w->dir), "/tmp/omendb-oracle-XXXXXX");
         if (mkdtemp(w->dir) == NULL)
             fail_now("no temporary directory");
@@ -437,6 +444,8 @@ static uint64_t run_set(size_t index, uint64_t seed, uint64_t ops)
     } else {
         snprintf(w->dir, sizeof(w->dir), "/db");
         w->env = omi_sim_create(seed);
+        if (w->env != NULL && w->set->place == TURNS)
+            omi_sim_turns(w->env, seed, 8);
     }
     make_keys(w);
     open_db(w);
@@ -444,7 +453,7 @@ static uint64_t run_set(size_t index, uint64_t seed, uint64_t ops)
         do_one(w);
     finish(w);
     uint64_t done = w->operations;
-    if (!w->set->real)
+    if (w->set->place != REAL)
         omi_sim_destroy(w->env);
     for (size_t i = 0; i < SNAPSHOTS; i++)
         free(w->pasts[i]);
