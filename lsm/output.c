@@ -66,7 +66,8 @@ static omen_err output_emit(struct omi_merge_sink *sink, const struct omi_entry 
                             bool first_of_key)
 {
     struct omi_output *o = (struct omi_output *)(void *)sink;
-    if (first_of_key && !o->empty && omi_table_builder_raw_bytes(o->builder) >= o->target_bytes) {
+    if ((first_of_key || OMI_MUTANT(OMI_MUTANT_CUT_WITHIN_KEY)) && !o->empty &&
+        omi_table_builder_raw_bytes(o->builder) >= o->target_bytes) {
         omen_err err = omi_output_cut(o);
         if (err != OMEN_OK)
             return err;

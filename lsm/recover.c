@@ -6,6 +6,7 @@
  * durable; only then are old logs and manifests deleted. Nothing that exists is ever appended to,
  * so what a failed fsync left in the page cache cannot be mistaken for durable.
  */
+#include "io/base/mutant.h"
 #include "lsm/db.h"
 #include "lsm/wal_format.h"
 
@@ -193,6 +194,9 @@ static omen_err replay_tables(struct replay *r, struct omi_edit *edit)
     }
     for (uint32_t i = 0; i < edit->added_count; i++) {
         struct omi_edit_file *f = &edit->added[i];
+        if (OMI_MUTANT(OMI_MUTANT_RECORD_TWICE))
+            omi_ignore(omi_edit_add(all, f->level, f->age, f->number,
+                                    &(struct omi_table_props){.file_bytes = f->props.file_bytes}));
         omen_err err = omi_edit_add(all, f->level, f->age, f->number, &f->props);
         if (err != OMEN_OK)
             return err;

@@ -2,6 +2,7 @@
 #include "lsm/wal.h"
 
 #include "io/base/coding.h"
+#include "io/base/mutant.h"
 #include "io/base/sync.h"
 #include "lsm/wal_format.h"
 
@@ -189,6 +190,10 @@ omen_err omi_wal_release(struct omi_wal *w, uint64_t floor)
  * segment that had such a tail is not appended to. Anything else that fails ends the log. */
 static omen_err append_failed(struct omi_wal *w, omen_err err, struct omi_file *file, uint64_t at)
 {
+    if (OMI_MUTANT(OMI_MUTANT_APPEND_GOES_ON)) {
+        active(w)->bytes += OMI_FRAME_ALIGN;
+        return OMEN_UNKNOWN;
+    }
     if (err != OMEN_FULL)
         return seal(w, OMEN_UNKNOWN);
     if (file->env->ops->file_truncate(file, at) != OMEN_OK)
@@ -318,7 +323,8 @@ static omen_err sync_all(struct omi_wal *w)
     w->names_pending = false;
     omi_mutex_unlock(&w->mu);
     /* Names first: a frame may claim a segment as durable as soon as its data is. */
-    omen_err err = names ? omi_dir_sync(w->dir) : OMEN_OK;
+    omen_err err =
+        names && !OMI_MUTANT(OMI_MUTANT_NO_LOG_NAME_SYNC) ? omi_dir_sync(w->dir) : OMEN_OK;
     for (uint64_t number = first; number <= last && err == OMEN_OK; number++)
         err = segment_sync(w, number);
     omi_mutex_lock(&w->mu);
@@ -341,6 +347,8 @@ omen_err omi_wal_sync(struct omi_wal *w, uint64_t position)
     omen_err err = done ? OMEN_OK : omi_wal_status(w);
     if (err == OMEN_OK && !done) {
         err = sync_all(w);
+        if (OMI_MUTANT(OMI_MUTANT_SYNC_ERROR_LOST))
+            err = OMEN_OK;
         if (err != OMEN_OK)
             (void)seal(w, err);
     }

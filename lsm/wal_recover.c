@@ -4,6 +4,7 @@
  * nothing opens. What tells: frames behind it that were written when more was already durable.
  */
 #include "io/base/coding.h"
+#include "io/base/mutant.h"
 #include "io/base/sync.h"
 #include "lsm/wal.h"
 #include "lsm/wal_format.h"
@@ -190,6 +191,9 @@ static omen_err replay_one(void *ctx, const struct omi_entry *entry)
     struct replay *r = ctx;
     if (omi_trailer_seq(entry->trailer) <= r->out->flushed_seq)
         return OMEN_OK;
+    if (OMI_MUTANT(OMI_MUTANT_TORN_BATCH) && r->any && omi_trailer_seq(entry->trailer) % 5 == 0 &&
+        omi_trailer_seq(entry->trailer) != r->next_seq)
+        return OMEN_OK;
     r->out->operations++;
     return r->each(r->each_ctx, entry);
 }
@@ -271,6 +275,8 @@ static omen_err segment_visit(struct replay *r, const struct found *f, const str
 {
     struct image image = {NULL, 0};
     omen_err err = segment_load(r->dir, f, &image.bytes, &image.size);
+    if (err == OMEN_IO && OMI_MUTANT(OMI_MUTANT_READ_ERROR_IS_END))
+        err = OMEN_OK; /* no bytes */
     if (err != OMEN_OK)
         return err;
     if (first)

@@ -21,6 +21,13 @@ enum omi_mutant {
     OMI_MUTANT_BLOCK_UNCHECKED,    /* a block's check is not compared */
     OMI_MUTANT_FILTER_LOSES_KEYS,  /* a filter answers no for some keys it holds */
     OMI_MUTANT_KNOT_OFF_BY_ONE,    /* a lookup names the block before */
+    OMI_MUTANT_RECORD_TWICE,       /* a manifest record's tables enter the tree twice */
+    OMI_MUTANT_TORN_BATCH,         /* recovery leaves operations of a batch out */
+    OMI_MUTANT_READ_ERROR_IS_END,  /* a log that cannot be read counts as empty */
+    OMI_MUTANT_SYNC_ERROR_LOST,    /* a failed sync of the log is reported as done */
+    OMI_MUTANT_CUT_WITHIN_KEY,     /* tables of a run are cut between versions of a key */
+    OMI_MUTANT_APPEND_GOES_ON,     /* frames follow one that could not be written */
+    OMI_MUTANT_NO_LOG_NAME_SYNC,   /* a new log segment's name is not made durable */
     OMI_MUTANTS
 };
 
