@@ -8,7 +8,7 @@ limit=300
 found=0
 number=0
 worst=0
-names=$(sed -n 's/^    OMI_MUTANT_\([A-Z_]*\),.*/\1/p' io/base/mutant.h)
+names=$(sed -n 's/^    OMI_MUTANT_\([A-Z_]*\),.*/\1/p' io/base/mutant.h | grep -v '^NONE$')
 
 # The first program that fails with mutant $1, in $by; the seeds of the last resort differ.
 hunt() {
