@@ -42,7 +42,7 @@ static void work_succeeded(omen_db *db, struct omi_failure *failure, uint32_t *t
     omi_mutex_unlock(&db->mu);
 }
 
-/* One flush and what its outcome means; false when it is over for good or for now. */
+/* One flush and what its outcome means; false when there is no sense in another now. */
 static bool flush_once(omen_db *db)
 {
     omen_err err = omi_db_flush_one(db);
