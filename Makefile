@@ -108,8 +108,8 @@ kill: $(BUILD)/tests/kill
 	$< --kills 50
 damage: $(BUILD)/tests/damage
 	$<
-soak: $(BUILD)/tests/soak_index
-	$< 100000000 1
+soak: programs
+	tests/soak.sh $(BUILD) $(or $(SECONDS),3600) $(PROGRAM)
 mutants:
 	$(MAKE) FLAVOUR=mutants DEFINES=-DOMI_MUTANTS_BUILD programs
 	tests/mutants.sh build/mutants
@@ -154,7 +154,8 @@ help:
 	@echo 'demo       real data in, killed, found again, benchmarked'
 	@echo 'examples   the programs in examples/'
 	@echo 'install    into PREFIX (/usr/local); also BINDIR LIBDIR INCLUDEDIR MANDIR DESTDIR'
-	@echo 'oracle crash kill damage soak   the long forms of the test programs'
+	@echo 'oracle crash kill damage   the long forms of the test programs'
+	@echo 'soak       all of them for SECONDS=3600, added up in docs/ledger.md'
 	@echo 'mutants    planted bugs, each to be found'
 	@echo 'asan ubsan tsan   the tests under sanitizers'
 	@echo 'aarch64    compiles for another machine'
