@@ -148,6 +148,15 @@ OMEN_MUST_CHECK omen_err omi_db_remove_orphans(omen_db *db);
 OMEN_MUST_CHECK omen_err omi_db_snapshot_edit(omen_db *db, const struct omi_version *version,
                                               uint64_t log_floor, struct omi_edit *edit);
 uint64_t omi_db_next_number(void *db);
+/* A new log and a new manifest that names version and that log, both durable, CURRENT included:
+ * what was before may go. */
+OMEN_MUST_CHECK omen_err omi_db_begin_history(omen_db *db, struct omi_version *version,
+                                              const struct omi_wal_recovery *wr);
+/* A handle without a directory; even on a failure *out is to be freed when it is not NULL. */
+OMEN_MUST_CHECK omen_err omi_db_create(struct omi_env *env, const char *path,
+                                       const omen_options *options, omen_db **out);
+/* Frees whatever is there; files are left as they are. */
+OMEN_MUST_CHECK omen_err omi_db_free(omen_db *db);
 
 /* ---- view.c ---- */
 struct omi_view *omi_view_ref(omen_db *db);

@@ -32,9 +32,8 @@ omen_err omi_db_prepare(omen_db *db)
     return err;
 }
 
-/* Everything that needs no directory. */
-static omen_err db_create(struct omi_env *env, const char *path, const omen_options *options,
-                          omen_db **out)
+omen_err omi_db_create(struct omi_env *env, const char *path, const omen_options *options,
+                       omen_db **out)
 {
     *out = NULL;
     omen_options copy;
@@ -68,8 +67,7 @@ static omen_err db_create(struct omi_env *env, const char *path, const omen_opti
     return err;
 }
 
-/* Frees whatever is there; files are left as they are. */
-static omen_err db_free(omen_db *db)
+omen_err omi_db_free(omen_db *db)
 {
     omen_err err = OMEN_OK, e;
     if (db->wal != NULL && (e = omi_wal_close(db->wal)) != OMEN_OK)
@@ -128,7 +126,7 @@ static omen_err db_open_once(struct omi_env *env, const char *path, const omen_o
 {
     omen_db *db = NULL;
     *out = NULL;
-    omen_err err = db_create(env, path, options, &db);
+    omen_err err = omi_db_create(env, path, options, &db);
     if (err == OMEN_OK)
         err = directory_open(db);
     if (err == OMEN_OK)
@@ -163,7 +161,7 @@ static omen_err db_open_once(struct omi_env *env, const char *path, const omen_o
         char text[512];
         snprintf(text, sizeof(text), "%s", omen_last_error());
         omi_db_stop_threads(db);
-        (void)db_free(db);
+        omi_ignore(omi_db_free(db));
         (void)omi_fail_again(err, text); /* the first failure is the one to tell */
     }
     return err;
@@ -234,5 +232,5 @@ omen_err omen_close(omen_db *db)
         omi_stats_publish(db);
         omi_say(db->log_file, 2, "closed");
     }
-    return db_free(db);
+    return omi_db_free(db);
 }

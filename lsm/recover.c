@@ -7,7 +7,8 @@
  * so what a failed fsync left in the page cache cannot be mistaken for durable.
  */
 #include "io/base/mutant.h"
-#include "lsm/db.h"
+#include "lsm/file_kind.h"
+#include "lsm/replay.h"
 #include "lsm/wal_format.h"
 
 #include <stdio.h>
@@ -22,51 +23,6 @@ uint64_t omi_db_next_number(void *ctx)
 
 /* ---- what is in the directory ---------------------------------------------------------------- */
 
-enum file_kind { KIND_OTHER, KIND_TABLE, KIND_LOG, KIND_MANIFEST, KIND_OURS };
-
-/* Reads "NNNNNN.sst", "NNNNNN.log", "MANIFEST-NNNNNN"; the fixed names; *.tmp. */
-static enum file_kind file_kind(const char *name, uint64_t *number_out)
-{
-    static const char *const fixed[] = {"CURRENT", "LOCK", "LOG", "LOG.old", "RESERVE", "STATS"};
-    char canonical[OMI_FILE_NAME_BYTES + 16];
-    *number_out = 0;
-    for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-        if (strcmp(name, fixed[i]) == 0)
-            return KIND_OURS;
-    size_t size = strlen(name);
-    if (strcmp(name, "CURRENT.tmp") == 0 || strcmp(name, "STATS.tmp") == 0)
-        return KIND_OURS;
-    if (size >= sizeof(canonical))
-        return KIND_OTHER;
-    const char *digits = strncmp(name, "MANIFEST-", 9) == 0 ? name + 9 : name;
-    char *end;
-    if (*digits < '0' || *digits > '9')
-        return KIND_OTHER;
-    *number_out = strtoull(digits, &end, 10);
-    static const struct {
-        const char *format;
-        enum file_kind kind;
-    } forms[] = {{"MANIFEST-%06" PRIu64, KIND_MANIFEST},
-                 {"%06" PRIu64 ".sst", KIND_TABLE},
-                 {"%06" PRIu64 ".log", KIND_LOG}};
-    for (size_t i = 0; i < 3; i++) {
-        switch (forms[i].kind) {
-        case KIND_MANIFEST:
-            snprintf(canonical, sizeof(canonical), "MANIFEST-%06" PRIu64, *number_out);
-            break;
-        case KIND_TABLE:
-            snprintf(canonical, sizeof(canonical), "%06" PRIu64 ".sst", *number_out);
-            break;
-        default:
-            snprintf(canonical, sizeof(canonical), "%06" PRIu64 ".log", *number_out);
-            break;
-        }
-        if (strcmp(canonical, name) == 0)
-            return forms[i].kind;
-    }
-    return KIND_OTHER;
-}
-
 struct survey {
     uint64_t number_max, tables, logs, others; /* logs: that hold a frame */
     bool current;
@@ -77,16 +33,17 @@ static omen_err survey_one(void *ctx, const struct omi_dir_entry *e)
 {
     struct survey *s = ctx;
     uint64_t number;
-    switch (file_kind(e->name, &number)) {
-    case KIND_TABLE:
+    switch (omi_file_kind(e->name, &number)) {
+    case OMI_FILE_TABLE:
         s->tables++;
         break;
-    case KIND_LOG:
+    case OMI_FILE_LOG:
         s->logs += e->bytes > OMI_WAL_FIRST_FRAME;
         break;
-    case KIND_MANIFEST:
+    case OMI_FILE_MANIFEST:
+    case OMI_FILE_BAD: /* its number is not given again */
         break;
-    case KIND_OURS:
+    case OMI_FILE_OURS:
         s->current = s->current || strcmp(e->name, "CURRENT") == 0;
         return OMEN_OK;
     default:
@@ -105,8 +62,7 @@ static omen_err check_fresh(omen_db *db, const struct survey *s)
     /* A manifest and an empty log alone are what a first open left that did not end. */
     if (s->tables + s->logs != 0)
         return omi_fail(OMEN_CORRUPT, 0,
-                        "%s holds tables or logs but no CURRENT; restore CURRENT (one "
-                        "line, the newest MANIFEST's name) or the whole directory from a backup",
+                        "%s holds tables or logs but no CURRENT; run omendb repair on a copy of it",
                         db->path);
     if (s->others != 0)
         return omi_fail(OMEN_INVALID, 0,
@@ -129,162 +85,7 @@ omen_err omi_db_survey(omen_db *db)
     return err;
 }
 
-/* ---- the manifest's edits -------------------------------------------------------------------- */
-
-struct replay {
-    omen_db *db;
-    struct omi_version *version;
-    struct omi_edit tables; /* all edits so far, as one placement: applied once at the end */
-    struct omi_buf options;
-    uint64_t last_seq, log_floor;
-    bool have_identity;
-    uint64_t edits;
-};
-
-static omen_err replay_identity(struct replay *r, struct omi_edit *edit)
-{
-    omen_db *db = r->db;
-    if (edit->features_incompatible != 0 || (edit->features_read_only != 0 && !db->read_only))
-        return omi_fail(OMEN_UNSUPPORTED, 0,
-                        "%s was written by a newer omendb (features 0x%" PRIx64
-                        "); open it with that one",
-                        db->path, edit->features_incompatible | edit->features_read_only);
-    const char *ours = db->comparator_name != NULL ? db->comparator_name : "";
-    if (!omi_bytes_equal(ours, strlen(ours), edit->comparator.data, edit->comparator.size))
-        return omi_fail(OMEN_INVALID, 0,
-                        "%s is ordered by comparator \"%.*s\"; it was opened with \"%s\" (\"\" is "
-                        "the bytewise order)",
-                        db->path, (int)edit->comparator.size,
-                        edit->comparator.size != 0 ? (const char *)edit->comparator.data : "",
-                        ours);
-    r->have_identity = true;
-    return OMEN_OK;
-}
-
-/* Moves what edit adds into one running edit and takes out what it removes, so that only tables
- * that are still there are opened. */
-static omen_err replay_tables(struct replay *r, struct omi_edit *edit)
-{
-    struct omi_edit *all = &r->tables;
-    for (uint32_t i = 0; i < edit->moved_count; i++) {
-        const struct omi_edit_move *m = &edit->moved[i];
-        uint32_t at = 0;
-        while (at < all->added_count &&
-               !(all->added[at].number == m->number && all->added[at].level == m->from_level &&
-                 all->added[at].age == m->from_age))
-            at++;
-        if (at == all->added_count)
-            return omi_fail(OMEN_CORRUPT, 0,
-                            "the manifest moves table %06" PRIu64 ", which is not there",
-                            m->number);
-        all->added[at].level = m->to_level;
-        all->added[at].age = m->to_age;
-    }
-    for (uint32_t i = 0; i < edit->removed_count; i++) {
-        const struct omi_edit_removal *rm = &edit->removed[i];
-        uint32_t at = 0;
-        while (at < all->added_count && all->added[at].number != rm->number)
-            at++;
-        if (at == all->added_count)
-            return omi_fail(OMEN_CORRUPT, 0,
-                            "the manifest removes table %06" PRIu64 ", which is not there",
-                            rm->number);
-        omi_table_props_fini(&all->added[at].props);
-        all->added[at] = all->added[--all->added_count];
-    }
-    for (uint32_t i = 0; i < edit->added_count; i++) {
-        struct omi_edit_file *f = &edit->added[i];
-        if (OMI_MUTANT(OMI_MUTANT_RECORD_TWICE))
-            omi_ignore(omi_edit_add(all, f->level, f->age, f->number,
-                                    &(struct omi_table_props){.file_bytes = f->props.file_bytes}));
-        omen_err err = omi_edit_add(all, f->level, f->age, f->number, &f->props);
-        if (err != OMEN_OK)
-            return err;
-        f->props = (struct omi_table_props){0}; /* taken */
-    }
-    return OMEN_OK;
-}
-
-static omen_err replay_one(void *ctx, struct omi_edit *edit)
-{
-    struct replay *r = ctx;
-    omen_db *db = r->db;
-    omen_err err = OMEN_OK;
-    r->edits++;
-    if ((edit->has & OMI_EDIT_IDENTITY) != 0)
-        err = replay_identity(r, edit);
-    if ((edit->has & OMI_EDIT_COUNTERS) != 0) {
-        if (edit->next_number > atomic_load(&db->next_number))
-            atomic_store(&db->next_number, edit->next_number);
-        if (edit->next_age > db->next_age)
-            db->next_age = edit->next_age;
-        if (edit->last_seq > r->last_seq)
-            r->last_seq = edit->last_seq;
-    }
-    if ((edit->has & OMI_EDIT_FLUSHED) != 0) {
-        db->flushed_seq = edit->flushed_seq;
-        r->log_floor = edit->log_floor;
-    }
-    if (err == OMEN_OK && (edit->has & OMI_EDIT_OPTIONS) != 0) {
-        r->options.size = 0;
-        err = omi_buf_append(&r->options, edit->options.data, edit->options.size);
-    }
-    if ((edit->has & OMI_EDIT_LIFETIME) != 0)
-        omi_lifetime_decode(db, omi_slice(edit->lifetime.data, edit->lifetime.size));
-    return err == OMEN_OK ? replay_tables(r, edit) : err;
-}
-
-/* Stored options under the given ones; then everything is decided. */
-static omen_err settle_options(omen_db *db, struct replay *r)
-{
-    omen_err err =
-        omi_options_merge_stored(&db->options, omi_slice(r->options.data, r->options.size));
-    if (err == OMEN_OK)
-        err = omi_options_resolve(&db->options, &db->settings);
-    if (err == OMEN_OK)
-        db->tenv.direct = db->settings.direct;
-    return err;
-}
-
 /* ---- the log --------------------------------------------------------------------------------- */
-
-struct log_replay {
-    omen_db *db;
-    struct omi_edit flushed; /* tables written from full memtables */
-};
-
-static omen_err flush_active(struct log_replay *l)
-{
-    omen_db *db = l->db;
-    if (omi_memtable_entries(db->active.table) == 0)
-        return OMEN_OK;
-    atomic_store(&db->visible_seq, omi_memtable_max_seq(db->active.table));
-    omen_err err = omi_db_flush_memtable(db, db->active.table, db->next_age++, &l->flushed);
-    if (err != OMEN_OK)
-        return err;
-    omi_memtable_unref(db->active.table);
-    db->active.table = NULL;
-    return omi_memtable_create(db->arenas, &db->tenv.order, db->settings.split.memtable_bytes,
-                               &db->active.table);
-}
-
-static omen_err replay_entry(void *ctx, const struct omi_entry *entry)
-{
-    struct log_replay *l = ctx;
-    omen_db *db = l->db;
-    /* A batch may be spread over two tables here: all of them become current in one edit. */
-    if (!db->read_only &&
-        omi_memtable_used(db->active.table) >= db->settings.split.memtable_bytes) {
-        omen_err err = flush_active(l);
-        if (err != OMEN_OK)
-            return err;
-    }
-    if (!omi_trailer_known(entry->trailer))
-        return omi_fail(OMEN_UNSUPPORTED, 0,
-                        "the log holds an entry of type 0x%02x, which this build does not know",
-                        (unsigned)(entry->trailer & 0xff));
-    return omi_memtable_insert(db->active.table, entry);
-}
 
 static omen_err first_view(omen_db *db, struct omi_version *version)
 {
@@ -298,8 +99,7 @@ static omen_err first_view(omen_db *db, struct omi_version *version)
     return OMEN_OK;
 }
 
-/* New log, new manifest; then the old ones may go. */
-static omen_err begin_history(omen_db *db, struct omi_version *version,
+omen_err omi_db_begin_history(omen_db *db, struct omi_version *version,
                               const struct omi_wal_recovery *wr)
 {
     struct omi_wal_params params = {.next_number = omi_db_next_number,
@@ -316,20 +116,18 @@ static omen_err begin_history(omen_db *db, struct omi_version *version,
     if (err == OMEN_OK)
         err = omi_manifest_create(db->dir, number, &snapshot, &db->manifest);
     omi_edit_fini(&snapshot);
-    if (err == OMEN_OK)
-        err = omi_wal_remove_below(db->dir, db->active.first_segment);
     return err;
 }
 
-static omen_err recover_log(omen_db *db, struct replay *r, struct omi_version *version)
+static omen_err recover_log(omen_db *db, struct omi_replay *r, struct omi_version *version)
 {
-    struct log_replay l = {.db = db};
+    struct omi_log_replay l = {.db = db};
     struct omi_wal_recovery wr = {.floor = r->log_floor, .flushed_seq = db->flushed_seq};
     struct omi_version *next = NULL;
     omen_err err = omi_memtable_create(db->arenas, &db->tenv.order,
                                        db->settings.split.memtable_bytes, &db->active.table);
     if (err == OMEN_OK)
-        err = omi_wal_recover(db->dir, &wr, replay_entry, &l);
+        err = omi_wal_recover(db->dir, &wr, omi_log_replay_entry, &l);
     if (err == OMEN_OK) {
         db->last_seq = wr.last_seq > r->last_seq ? wr.last_seq : r->last_seq;
         db->recovered_ops = wr.operations;
@@ -339,7 +137,7 @@ static omen_err recover_log(omen_db *db, struct replay *r, struct omi_version *v
                     wr.cut_bytes);
     }
     if (err == OMEN_OK && !db->read_only)
-        err = flush_active(&l);
+        err = omi_log_replay_flush(&l);
     atomic_store(&db->visible_seq, db->last_seq);
     if (err == OMEN_OK && !db->read_only)
         db->flushed_seq = db->last_seq;
@@ -348,7 +146,9 @@ static omen_err recover_log(omen_db *db, struct replay *r, struct omi_version *v
     if (err == OMEN_OK)
         err = first_view(db, next);
     if (err == OMEN_OK && !db->read_only)
-        err = begin_history(db, next, &wr);
+        err = omi_db_begin_history(db, next, &wr);
+    if (err == OMEN_OK && !db->read_only)
+        err = omi_wal_remove_below(db->dir, db->active.first_segment);
     omi_version_unref(next);
     omi_edit_fini(&l.flushed);
     return err;
@@ -376,11 +176,11 @@ static omen_err check_unchanged(omen_db *db, uint64_t number, uint64_t edits)
 
 omen_err omi_db_recover(omen_db *db)
 {
-    struct replay r = {.db = db};
+    struct omi_replay r = {.db = db};
     struct omi_version *version = NULL;
     uint64_t manifest_number = 0;
     db->next_age = 1;
-    omen_err err = omi_manifest_read(db->dir, replay_one, &r, &manifest_number);
+    omen_err err = omi_manifest_read(db->dir, omi_replay_edit, &r, &manifest_number);
     bool fresh = err == OMEN_NOT_FOUND;
     if (fresh)
         err = OMEN_OK; /* the survey allowed it */
@@ -390,7 +190,7 @@ omen_err omi_db_recover(omen_db *db)
     else if (err == OMEN_OK && (db->options.flags & OMEN_ERROR_IF_EXISTS) != 0)
         err = omi_fail(OMEN_EXISTS, 0, "%s holds a database already", db->path);
     if (err == OMEN_OK)
-        err = settle_options(db, &r);
+        err = omi_replay_settle(&r);
     if (err == OMEN_OK)
         err = omi_db_prepare(db);
     if (err == OMEN_OK && !db->read_only)
@@ -406,8 +206,7 @@ omen_err omi_db_recover(omen_db *db)
     if (err == OMEN_OK && db->read_only && !fresh)
         err = check_unchanged(db, manifest_number, r.edits);
     omi_version_unref(version);
-    omi_edit_fini(&r.tables);
-    omi_buf_fini(&r.options);
+    omi_replay_fini(&r);
     return err;
 }
 
@@ -430,9 +229,9 @@ static omen_err orphan_one(void *ctx, const struct omi_dir_entry *e)
 {
     struct orphans *o = ctx;
     uint64_t number;
-    enum file_kind kind = file_kind(e->name, &number);
-    bool gone = (kind == KIND_TABLE && !version_names(o->db->view->version, number)) ||
-                (kind == KIND_MANIFEST && number != omi_manifest_number(o->db->manifest)) ||
+    enum omi_file_kind kind = omi_file_kind(e->name, &number);
+    bool gone = (kind == OMI_FILE_TABLE && !version_names(o->db->view->version, number)) ||
+                (kind == OMI_FILE_MANIFEST && number != omi_manifest_number(o->db->manifest)) ||
                 strcmp(e->name, "CURRENT.tmp") == 0 || strcmp(e->name, "STATS.tmp") == 0;
     if (!gone || strlen(e->name) >= OMI_FILE_NAME_BYTES)
         return OMEN_OK;
@@ -473,7 +272,7 @@ static omen_err destroy_one(void *ctx, const struct omi_dir_entry *e)
 {
     struct destroy_list *d = ctx;
     uint64_t number;
-    if (file_kind(e->name, &number) == KIND_OTHER) {
+    if (omi_file_kind(e->name, &number) == OMI_FILE_OTHER) {
         d->others = true;
         return OMEN_OK;
     }
