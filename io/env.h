@@ -192,6 +192,10 @@ static inline uint64_t omi_now_ns(struct omi_env *env)
 /* The whole of a small file; buffer is malloc'ed. OMEN_CORRUPT past limit bytes. */
 omen_err omi_file_read_all(struct omi_dir *dir, const char *name, size_t limit, uint8_t **bytes_out,
                            size_t *size_out);
+/* size bytes from the beginning of a file on a failing disk: what cannot be read is zeros, and is
+ * counted. Any error but OMEN_IO is returned. */
+omen_err omi_file_read_around(struct omi_file *file, uint8_t *bytes, size_t size,
+                              uint64_t *unread_bytes_out);
 /* Writes name.tmp, syncs it, renames it to name, syncs dir: old or new contents after a crash. */
 omen_err omi_file_replace(struct omi_dir *dir, const char *name, const void *bytes, size_t size);
 

@@ -3,6 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum { WIDE_BYTES = 1 << 20, SECTOR_BYTES = 512 };
 
 static omen_err contents_read(struct omi_file *file, const char *name, size_t limit,
                               uint8_t **bytes_out, size_t *size_out)
@@ -37,6 +40,41 @@ omen_err omi_file_read_all(struct omi_dir *dir, const char *name, size_t limit, 
         return err;
     err = contents_read(file, name, limit, bytes_out, size_out);
     (void)omi_file_close(file); /* nothing was written: its error says nothing */
+    return err;
+}
+
+/* [off, off + size); zeros where the file ends or the device fails. */
+static omen_err piece_read(struct omi_file *file, uint8_t *bytes, size_t size, uint64_t off,
+                           bool *failed_out)
+{
+    size_t got = 0;
+    omen_err err = omi_file_pread(file, bytes, size, off, &got);
+    *failed_out = err == OMEN_IO;
+    if (err != OMEN_OK)
+        got = 0;
+    memset(bytes + got, 0, size - got);
+    return *failed_out ? OMEN_OK : err;
+}
+
+omen_err omi_file_read_around(struct omi_file *file, uint8_t *bytes, size_t size,
+                              uint64_t *unread_bytes_out)
+{
+    *unread_bytes_out = 0;
+    omen_err err = OMEN_OK;
+    for (size_t at = 0; at < size && err == OMEN_OK;) {
+        size_t wide = size - at < WIDE_BYTES ? size - at : WIDE_BYTES, end = at + wide;
+        bool failed;
+        err = piece_read(file, bytes + at, wide, at, &failed);
+        /* A failure costs one sector, not all that was asked for. */
+        for (; failed && at < end && err == OMEN_OK;) {
+            size_t n = end - at < SECTOR_BYTES ? end - at : SECTOR_BYTES;
+            bool lost;
+            err = piece_read(file, bytes + at, n, at, &lost);
+            *unread_bytes_out += lost ? n : 0;
+            at += n;
+        }
+        at = end;
+    }
     return err;
 }
 

@@ -175,8 +175,7 @@ static omen_err current_read(struct omi_dir *dir, char name[static NAME_BYTES],
     size_t digits = strncmp(line, "MANIFEST-", 9) == 0 ? strspn(line + 9, "0123456789") : 0;
     if (digits < 6 || digits > 18 || strcmp(line + 9 + digits, "\n") != 0 || strlen(line) != size)
         return omi_fail(OMEN_CORRUPT, 0,
-                        "CURRENT does not name a manifest; write the newest MANIFEST's name and a "
-                        "line end into it");
+                        "CURRENT does not name a manifest; run omendb repair on the directory");
     *number_out = strtoull(line + 9, NULL, 10);
     manifest_name(*number_out, name);
     return OMEN_OK;
@@ -218,8 +217,7 @@ static bool record_follows(const uint8_t *bytes, size_t size, size_t off, uint64
     return false;
 }
 
-static omen_err records_read(const uint8_t *bytes, size_t size, const char *name,
-                             omen_err (*each)(void *ctx, struct omi_edit *edit), void *ctx)
+static omen_err header_check(const uint8_t *bytes, size_t size, const char *name)
 {
     if (size < HEADER_BYTES || omi_get_u64(bytes) != MAGIC ||
         omi_get_u64(bytes + 24) != omi_checksum(bytes, 24, 0))
@@ -228,6 +226,12 @@ static omen_err records_read(const uint8_t *bytes, size_t size, const char *name
         return omi_fail(OMEN_UNSUPPORTED, 0,
                         "%s: manifest format %u is not this build's %d; use a newer omendb", name,
                         omi_get_u32(bytes + 8), FORMAT);
+    return OMEN_OK;
+}
+
+static omen_err records_read(const uint8_t *bytes, size_t size, const char *name,
+                             omen_err (*each)(void *ctx, struct omi_edit *edit), void *ctx)
+{
     uint64_t id = omi_get_u64(bytes + 16);
     uint32_t expected = 1;
     for (size_t off = HEADER_BYTES; off < size; expected++) {
@@ -267,6 +271,16 @@ static bool records_whole(const uint8_t *bytes, size_t size)
     return off == size;
 }
 
+static omen_err manifest_load(struct omi_dir *dir, const char *name, uint8_t **bytes, size_t *size)
+{
+    omen_err err = omi_file_read_all(dir, name, SIZE_MAX, bytes, size);
+    if (err == OMEN_OK && !records_whole(*bytes, *size)) { /* a bit may have flipped on the way */
+        free(*bytes);
+        err = omi_file_read_all(dir, name, SIZE_MAX, bytes, size);
+    }
+    return err;
+}
+
 omen_err omi_manifest_read(struct omi_dir *dir, omen_err (*each)(void *ctx, struct omi_edit *edit),
                            void *ctx, uint64_t *number_out)
 {
@@ -276,16 +290,42 @@ omen_err omi_manifest_read(struct omi_dir *dir, omen_err (*each)(void *ctx, stru
     omen_err err = current_read(dir, name, number_out);
     if (err != OMEN_OK)
         return err;
-    err = omi_file_read_all(dir, name, SIZE_MAX, &bytes, &size);
+    err = manifest_load(dir, name, &bytes, &size);
     if (err == OMEN_NOT_FOUND)
         return omi_fail(OMEN_CORRUPT, 0, "CURRENT names %s, which is not there", name);
-    if (err == OMEN_OK && !records_whole(bytes, size)) { /* a bit may have flipped on the way */
-        free(bytes);
-        err = omi_file_read_all(dir, name, SIZE_MAX, &bytes, &size);
-    }
     if (err != OMEN_OK)
         return err;
-    err = records_read(bytes, size, name, each, ctx);
+    err = header_check(bytes, size, name);
+    if (err == OMEN_OK)
+        err = records_read(bytes, size, name, each, ctx);
+    free(bytes);
+    return err;
+}
+
+omen_err omi_manifest_salvage(struct omi_dir *dir, uint64_t number,
+                              omen_err (*each)(void *ctx, struct omi_edit *edit), void *ctx,
+                              bool *complete_out)
+{
+    char name[NAME_BYTES];
+    uint8_t *bytes;
+    size_t size;
+    uint32_t payload, first;
+    *complete_out = false;
+    manifest_name(number, name);
+    omen_err err = manifest_load(dir, name, &bytes, &size);
+    if (err != OMEN_OK)
+        return err;
+    err = header_check(bytes, size, name);
+    bool headless = err == OMEN_CORRUPT;
+    /* Of a damaged header the id is enough, and the first record tells whether it is right. */
+    if (headless && size >= HEADER_BYTES &&
+        record_open(bytes, size, HEADER_BYTES, omi_get_u64(bytes + 16), &payload, &first))
+        err = OMEN_OK;
+    if (err == OMEN_OK)
+        err = records_read(bytes, size, name, each, ctx);
+    *complete_out = err == OMEN_OK;
+    if (err == OMEN_OK && headless)
+        err = header_check(bytes, size, name);
     free(bytes);
     return err;
 }

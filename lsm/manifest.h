@@ -97,5 +97,11 @@ uint64_t omi_manifest_number(const struct omi_manifest *manifest);
 OMEN_MUST_CHECK omen_err omi_manifest_read(struct omi_dir *dir,
                                            omen_err (*each)(void *ctx, struct omi_edit *edit),
                                            void *ctx, uint64_t *number_out);
+/* For repair: reads manifest number as far as it can be read, whatever CURRENT says. An error is the
+ * same as reading's, after the edits before the damage; complete_out: each got every edit, so that
+ * only the header is damaged. OMEN_NOT_FOUND: no such file. */
+OMEN_MUST_CHECK omen_err omi_manifest_salvage(struct omi_dir *dir, uint64_t number,
+                                              omen_err (*each)(void *ctx, struct omi_edit *edit),
+                                              void *ctx, bool *complete_out);
 
 #endif

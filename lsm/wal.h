@@ -94,6 +94,29 @@ struct omi_wal_recovery {
 OMEN_MUST_CHECK omen_err omi_wal_recover(struct omi_dir *dir, struct omi_wal_recovery *recovery,
                                          omen_err (*each)(void *ctx, const struct omi_entry *entry),
                                          void *ctx);
+/* What is known of one segment of a damaged log. */
+struct omi_segment_verdict {
+    const char *name; /* NULL: there is no such file */
+    uint64_t segment, bytes;
+    uint64_t absent;      /* so many segments from this one on, when name is NULL */
+    bool headless;        /* no header: nothing in it can be checked */
+    uint64_t damaged_off; /* the first bad place, when lost_bytes is not 0 */
+    uint64_t lost_bytes;  /* that belong to no whole frame */
+    uint64_t operations;  /* handed out */
+    uint64_t missing;     /* operations between the whole frames that no frame holds */
+    uint64_t missing_first_seq, missing_last_seq; /* they lie within these */
+};
+struct omi_wal_salvage {
+    bool flushed_known; /* in: an operation right behind flushed_seq is to be expected */
+    void (*verdict)(void *ctx, const struct omi_segment_verdict *v); /* one a segment */
+    void *verdict_ctx;
+};
+/* For repair, where omi_wal_recover answers OMEN_CORRUPT: hands out every operation of every whole
+ * frame whose sequence number goes up, behind damage too. cut_bytes: what belongs to no such frame. */
+OMEN_MUST_CHECK omen_err omi_wal_salvage(struct omi_dir *dir, struct omi_wal_recovery *recovery,
+                                         const struct omi_wal_salvage *salvage,
+                                         omen_err (*each)(void *ctx, const struct omi_entry *entry),
+                                         void *ctx);
 /* After recovered operations are durable in tables: deletes all .log files with a segment below
  * floor, or that hold no valid header. */
 OMEN_MUST_CHECK omen_err omi_wal_remove_below(struct omi_dir *dir, uint64_t floor);

@@ -24,6 +24,7 @@ struct survey {
     struct omi_dir *dir;
     struct found *items;
     size_t count, capacity;
+    bool around; /* what the device cannot read is no header, and no error */
 };
 
 /* ---- which segments there are ---------------------------------------------------------------- */
@@ -57,6 +58,7 @@ static omen_err header_read(struct survey *s, struct found *f)
 {
     uint8_t page[OMI_WAL_FIRST_FRAME];
     struct omi_file *file = NULL;
+    uint64_t unread;
     size_t got = 0;
     omen_err err = omi_file_open(s->dir, f->name, OMI_OPEN_READ, 0, &file);
     if (err == OMEN_NOT_FOUND)
@@ -65,6 +67,8 @@ static omen_err header_read(struct survey *s, struct found *f)
         err = omi_file_size(file, &f->bytes);
     if (err == OMEN_OK)
         err = omi_file_pread(file, page, sizeof(page), 0, &got);
+    if (err == OMEN_IO && s->around && (got = sizeof(page)) != 0)
+        err = omi_file_read_around(file, page, sizeof(page), &unread);
     (void)omi_file_close(file);
     if (err != OMEN_OK || got < sizeof(page))
         return err;
@@ -156,8 +160,8 @@ static omen_err claim_check(const struct replay *r, uint64_t segment,
     return omi_fail(
         OMEN_CORRUPT, 0,
         "%s is damaged at offset %" PRIu64
-        ": synced data behind it would be lost; restore it from a backup, or delete the "
-        ".log files to go on with what the tables hold",
+        ": synced data behind it would be lost; restore it from a backup, or save what is "
+        "whole with omendb repair",
         r->cut_name, r->cut_off);
 }
 
@@ -320,6 +324,157 @@ omen_err omi_wal_recover(struct omi_dir *dir, struct omi_wal_recovery *recovery,
     }
     if (err == OMEN_OK && before == NULL && recovery->floor != 0)
         err = omi_fail(OMEN_CORRUPT, 0, "log segment %" PRIu64 " is missing", recovery->floor);
+    recovery->chain = r.chain;
+    free(s.items);
+    return err;
+}
+
+/* ---- salvage --------------------------------------------------------------------------------- */
+
+static omen_err no_entry(void *ctx, const struct omi_entry *entry)
+{
+    (void)ctx;
+    (void)entry;
+    return OMEN_OK;
+}
+
+/* What the tables hold is not missing. */
+static void note_missing(const struct replay *r, struct omi_segment_verdict *v, uint64_t first_seq)
+{
+    uint64_t flushed = r->out->flushed_seq;
+    uint64_t expected = r->next_seq > flushed ? r->next_seq : flushed + 1;
+    if (first_seq <= expected)
+        return;
+    if (v->missing == 0)
+        v->missing_first_seq = expected;
+    v->missing += first_seq - expected;
+    v->missing_last_seq = first_seq - 1;
+}
+
+/* A whole frame, of operations that parse, behind what was handed out? The chain may be broken. */
+static bool is_salvageable(const struct replay *r, const uint8_t *bytes, uint64_t available,
+                           uint64_t nonce, struct omi_frame_header *h, uint64_t *hashed,
+                           omen_err *err)
+{
+    if (!omi_frame_open(bytes, available, nonce, h, hashed) || h->first_seq == 0 ||
+        h->first_seq > OMI_SEQ_MAX - h->op_count || (r->any && h->first_seq < r->next_seq))
+        return false;
+    struct omi_ops ops = {bytes + OMI_FRAME_HEADER_BYTES, h->size, h->op_count};
+    *err = omi_ops_each(&ops, h->first_seq, no_entry, NULL);
+    return *err == OMEN_OK;
+}
+
+static omen_err frame_salvage(struct replay *r, const struct found *f, uint64_t off,
+                              const uint8_t *bytes, const struct omi_frame_header *h,
+                              struct omi_segment_verdict *v)
+{
+    uint64_t before = r->out->operations;
+    omen_err err = replay_frame(r, f, off, bytes, h);
+    v->operations += r->out->operations - before;
+    if (r->next_seq != 0)
+        note_missing(r, v, h->first_seq);
+    r->any = true;
+    r->chain = h->check;
+    r->next_seq = h->first_seq + h->op_count;
+    if (r->next_seq - 1 > r->out->last_seq)
+        r->out->last_seq = r->next_seq - 1;
+    return err;
+}
+
+static omen_err image_salvage(struct replay *r, const struct found *f, const struct image *image,
+                              struct omi_segment_verdict *v)
+{
+    uint64_t off = OMI_WAL_FIRST_FRAME, hashed = 0;
+    struct omi_frame_header h;
+    while (off < image->size) {
+        uint64_t left = image->size - off;
+        omen_err err = OMEN_OK;
+        if (is_salvageable(r, image->bytes + off, left, f->header.nonce, &h, &hashed, &err)) {
+            err = frame_salvage(r, f, off, image->bytes + off, &h, v);
+            off += omi_frame_bytes(h.size);
+        } else {
+            /* Hashing of what only looks like frames is bounded. */
+            uint64_t step = hashed > 8 * image->size + (1 << 20) ? left : OMI_FRAME_ALIGN;
+            if (v->lost_bytes == 0)
+                v->damaged_off = off;
+            v->lost_bytes += step < left ? step : left;
+            off += step;
+        }
+        if (err != OMEN_OK && err != OMEN_CORRUPT)
+            return err;
+    }
+    return OMEN_OK;
+}
+
+static omen_err segment_salvage(struct replay *r, const struct found *f,
+                                struct omi_segment_verdict *v)
+{
+    struct omi_file *file = NULL;
+    struct image image = {NULL, 0};
+    uint64_t unread;
+    omen_err err = omi_file_open(r->dir, f->name, OMI_OPEN_READ, 0, &file);
+    if (err == OMEN_OK)
+        err = omi_file_size(file, &image.size);
+    if (err == OMEN_OK && (image.bytes = malloc((size_t)image.size + 1)) == NULL)
+        err = omi_fail(OMEN_NO_MEMORY, 0, "%s: %" PRIu64 " bytes to repair", f->name, image.size);
+    if (err == OMEN_OK)
+        err = omi_file_read_around(file, image.bytes, (size_t)image.size, &unread);
+    (void)omi_file_close(file);
+    if (err == OMEN_OK)
+        err = image_salvage(r, f, &image, v);
+    free(image.bytes);
+    return err;
+}
+
+static void tell_absent(const struct omi_wal_salvage *salvage, uint64_t first, uint64_t count)
+{
+    struct omi_segment_verdict v = {.segment = first, .absent = count};
+    salvage->verdict(salvage->verdict_ctx, &v);
+}
+
+static omen_err salvage_one(struct replay *r, const struct omi_wal_salvage *salvage,
+                            const struct found *f)
+{
+    struct omi_segment_verdict v = {
+        .name = f->name, .segment = f->header.segment, .bytes = f->bytes, .headless = !f->valid};
+    omen_err err = OMEN_OK;
+    if (f->valid)
+        err = segment_salvage(r, f, &v);
+    else
+        v.lost_bytes = f->bytes;
+    r->out->cut_bytes += v.lost_bytes;
+    r->out->files++;
+    if (err == OMEN_OK)
+        salvage->verdict(salvage->verdict_ctx, &v);
+    return err;
+}
+
+omen_err omi_wal_salvage(struct omi_dir *dir, struct omi_wal_recovery *recovery,
+                         const struct omi_wal_salvage *salvage,
+                         omen_err (*each)(void *ctx, const struct omi_entry *entry), void *ctx)
+{
+    struct survey s = {.dir = dir, .around = true};
+    struct replay r = {.dir = dir, .out = recovery, .each = each, .each_ctx = ctx};
+    uint64_t expected = recovery->floor;
+    recovery->last_seq = recovery->flushed_seq;
+    recovery->next_segment = recovery->floor + 1;
+    recovery->chain = 0;
+    recovery->operations = recovery->cut_bytes = recovery->files = 0;
+    r.next_seq = salvage->flushed_known ? recovery->flushed_seq + 1 : 0;
+    omen_err err = survey_all(&s);
+    for (size_t i = 0; i < s.count && err == OMEN_OK; i++) {
+        const struct found *f = &s.items[i];
+        if (f->valid && f->header.segment >= recovery->next_segment)
+            recovery->next_segment = f->header.segment + 1;
+        if (f->valid ? f->header.segment < recovery->floor : f->bytes <= OMI_WAL_FIRST_FRAME)
+            continue;
+        if (f->valid && expected != 0 && expected < f->header.segment)
+            tell_absent(salvage, expected, f->header.segment - expected);
+        err = salvage_one(&r, salvage, f);
+        expected = f->valid ? f->header.segment + 1 : expected;
+    }
+    if (err == OMEN_OK && recovery->floor != 0 && expected == recovery->floor)
+        tell_absent(salvage, expected, 1);
     recovery->chain = r.chain;
     free(s.items);
     return err;
