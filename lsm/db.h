@@ -135,6 +135,12 @@ struct omen_db {
 OMEN_MUST_CHECK omen_err omi_db_open(struct omi_env *env, const char *path,
                                      const omen_options *options, omen_db **db_out);
 OMEN_MUST_CHECK omen_err omi_db_destroy(struct omi_env *env, const char *path);
+/* omen_repair on an env of choice. */
+OMEN_MUST_CHECK omen_err omi_db_repair(struct omi_env *env, const char *path,
+                                       const omen_options *options, uint32_t flags,
+                                       omen_repair_report *report,
+                                       void (*told)(void *context, const char *line),
+                                       void *context);
 /* Looks at the directory: OMEN_INVALID when it is something else's, OMEN_NOT_FOUND when nothing is
  * there and nothing may be made. Writes nothing. */
 OMEN_MUST_CHECK omen_err omi_db_survey(omen_db *db);

@@ -323,6 +323,43 @@ OMEN_API OMEN_MUST_CHECK omen_err omen_verify(omen_db *db, omen_verify_report *r
                                               void (*problem)(void *context, const char *text),
                                               void *context);
 
+/* What omen_repair found and did; after a dry run, what it would do. */
+typedef struct omen_repair_report {
+    size_t struct_bytes;
+    uint64_t problems; /* lines told; 0: nothing to repair, nothing was changed */
+    uint64_t files;    /* looked at: tables, log segments, manifests */
+    uint64_t files_damaged;
+    uint64_t files_lost; /* missing, or nothing of them can be read */
+    uint64_t
+        files_doubtful; /* tables that may have gone on: their end is damaged, and no manifest */
+    uint64_t blocks_lost, entries_lost; /* of tables; entries where the manifest tells how many */
+    uint64_t entries_saved;             /* written anew, out of damaged tables or of all */
+    uint64_t log_operations_saved;      /* recovered, as opening does it too */
+    uint64_t log_operations_lost, log_bytes_lost;
+    uint64_t tables_written;
+    uint64_t bytes_kept, bytes_set_aside; /* tables left as they are; files renamed to NAME.bad */
+    uint32_t manifest;                    /* omen_repair_manifest */
+    uint32_t lossy;                       /* 1: something was lost */
+} omen_repair_report;
+typedef enum omen_repair_manifest {
+    OMEN_MANIFEST_SOUND = 0,
+    OMEN_MANIFEST_FOUND =
+        1, /* CURRENT was damaged, or the manifest's header; its tables are known */
+    OMEN_MANIFEST_REBUILT = 2 /* one run of all tables that are there; options are those given */
+} omen_repair_manifest;
+enum { OMEN_REPAIR_DRY_RUN = 1u << 0 }; /* omen_repair's flags: write nothing, tell all */
+/* Saves what can be read of the database in path, so that it opens and verifies again. Damaged files
+ * are renamed to NAME.bad, never deleted; nothing changes before all that replaces them is on disk, so
+ * it may be killed at any moment and run again. told (may be NULL) gets a line a file: what was found,
+ * saved and lost. Lost blocks may bring older versions of their keys to light. OMEN_BUSY names the
+ * process that holds LOCK; OMEN_UNSUPPORTED: written by a newer omendb, nothing is touched;
+ * OMEN_INVALID: not a database, or ordered by another comparator than options say. options as for
+ * omen_open; they decide alone when no manifest can be read. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_repair(const char *path, const omen_options *options,
+                                              uint32_t flags, omen_repair_report *report,
+                                              void (*told)(void *context, const char *line),
+                                              void *context);
+
 /* Changes a live option ("size_ratio", "8"); durable before it takes effect. */
 OMEN_API OMEN_MUST_CHECK omen_err omen_set_option(omen_db *db, const char *name, const char *value);
 

@@ -117,6 +117,8 @@ OMEN_MUST_CHECK omen_err omi_wal_salvage(struct omi_dir *dir, struct omi_wal_rec
                                          const struct omi_wal_salvage *salvage,
                                          omen_err (*each)(void *ctx, const struct omi_entry *entry),
                                          void *ctx);
+/* Is there a file with this segment's header? */
+OMEN_MUST_CHECK omen_err omi_wal_holds(struct omi_dir *dir, uint64_t segment, bool *there_out);
 /* After recovered operations are durable in tables: deletes all .log files with a segment below
  * floor, or that hold no valid header. */
 OMEN_MUST_CHECK omen_err omi_wal_remove_below(struct omi_dir *dir, uint64_t floor);

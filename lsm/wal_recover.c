@@ -480,6 +480,17 @@ omen_err omi_wal_salvage(struct omi_dir *dir, struct omi_wal_recovery *recovery,
     return err;
 }
 
+omen_err omi_wal_holds(struct omi_dir *dir, uint64_t segment, bool *there_out)
+{
+    struct survey s = {.dir = dir, .around = true};
+    omen_err err = survey_all(&s);
+    *there_out = false;
+    for (size_t i = 0; i < s.count; i++)
+        *there_out = *there_out || (s.items[i].valid && s.items[i].header.segment == segment);
+    free(s.items);
+    return err;
+}
+
 omen_err omi_wal_remove_below(struct omi_dir *dir, uint64_t floor)
 {
     struct survey s = {.dir = dir};

@@ -13,7 +13,7 @@
 
 enum omt_exit {
     OMT_EXIT_OK = 0,
-    OMT_EXIT_PROBLEM = 1, /* a key was not found, verify found a problem */
+    OMT_EXIT_PROBLEM = 1, /* a key was not found, verify found a problem, repair lost something */
     OMT_EXIT_USAGE = 2,
     OMT_EXIT_ERROR = 3, /* input, output or database error */
     OMT_EXIT_CORRUPT = 4,
@@ -30,6 +30,7 @@ int omt_cmd_import(int argc, char **argv);
 int omt_cmd_stats(int argc, char **argv);
 int omt_cmd_levels(int argc, char **argv);
 int omt_cmd_verify(int argc, char **argv);
+int omt_cmd_repair(int argc, char **argv);
 int omt_cmd_compact(int argc, char **argv);
 int omt_cmd_bench(int argc, char **argv);
 int omt_cmd_ycsb(int argc, char **argv);

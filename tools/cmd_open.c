@@ -31,7 +31,7 @@ static const char *next_step(omen_err err)
         return "end the process that has it open; get, scan, count, export, stats and levels read "
                "beside it";
     case OMEN_CORRUPT:
-        return "omendb verify DIR lists the damage; copy the directory before anything else";
+        return "copy the directory; omendb repair --dry-run DIR tells what can be saved";
     case OMEN_FULL:
         return "free space on that disk and run it again";
     case OMEN_READ_ONLY:
@@ -63,6 +63,14 @@ int omt_usage(const char *command, const char *why)
     return OMT_EXIT_USAGE;
 }
 
+static bool has_current(const char *path)
+{
+    char current[4096];
+    struct stat st;
+    int n = snprintf(current, sizeof(current), "%s/CURRENT", path);
+    return n > 0 && (size_t)n < sizeof(current) && stat(current, &st) == 0;
+}
+
 int omt_db_open(const char *path, const struct omt_open *open, uint32_t flags, omen_db **db_out)
 {
     *db_out = NULL;
@@ -75,21 +83,16 @@ int omt_db_open(const char *path, const struct omt_open *open, uint32_t flags, o
     if (open->memory_bytes != 0)
         o.memory_bytes = open->memory_bytes;
     o.flags |= flags;
-    if ((flags & OMEN_CREATE_IF_MISSING) == 0) {
-        /* Said here, in the words of the command line, before the library says it in its own. */
-        char current[4096];
-        struct stat st;
-        int n = snprintf(current, sizeof(current), "%s/CURRENT", path);
-        if (n > 0 && (size_t)n < sizeof(current) && stat(current, &st) != 0 &&
-            (errno == ENOENT || errno == ENOTDIR)) {
-            fprintf(stderr,
-                    "omendb: %s holds no database; check the path, or make one with omendb put or "
-                    "omendb import\n",
-                    path);
-            return OMT_EXIT_ERROR;
-        }
-    }
     omen_err err = omen_open(path, &o, db_out);
+    /* In the words of the command line. A database without CURRENT is OMEN_CORRUPT. */
+    bool none = err == OMEN_NOT_FOUND || err == OMEN_INVALID;
+    if ((flags & OMEN_CREATE_IF_MISSING) == 0 && none && !has_current(path)) {
+        fprintf(stderr,
+                "omendb: %s holds no database; check the path, or make one with omendb put or "
+                "omendb import\n",
+                path);
+        return OMT_EXIT_ERROR;
+    }
     return err == OMEN_OK ? OMT_EXIT_OK : omt_tell(path, err);
 }
 

@@ -83,7 +83,8 @@ int omt_cmd_verify(int argc, char **argv)
     }
     if (err == OMEN_CORRUPT) {
         fprintf(stderr,
-                "omendb: verify: damage in %s; copy the directory, then export what can be read\n",
+                "omendb: verify: damage in %s; copy the directory, then omendb repair saves what "
+                "can be read\n",
                 args.words[0]);
         r = OMT_EXIT_PROBLEM;
     } else if (err != OMEN_OK) {

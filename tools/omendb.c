@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {"stats", omt_cmd_stats, "what a database holds and has done"},
     {"levels", omt_cmd_levels, "the shape of the tree"},
     {"verify", omt_cmd_verify, "check every byte of every table"},
+    {"repair", omt_cmd_repair, "save what can be read of a damaged database"},
     {"compact", omt_cmd_compact, "merge everything into the last level"},
     {"bench", omt_cmd_bench, "benchmarks, with the flags and lines of db_bench"},
     {"ycsb", omt_cmd_ycsb, "YCSB workloads A to F"},
