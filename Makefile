@@ -93,7 +93,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libomendb.a
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -Ilsm $(WARN) $(CFLAGS) $(SAN) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
 
-.PHONY: unit programs examples check test oracle crash kill damage soak mutants
+.PHONY: unit programs examples check test oracle crash kill damage repair-sweep soak mutants
 unit: $(UNIT_TESTS)
 programs: $(PROGRAMS)
 examples: $(EXAMPLES)
@@ -108,6 +108,8 @@ kill: $(BUILD)/tests/kill
 	$< --kills 50
 damage: $(BUILD)/tests/damage
 	$<
+repair-sweep: $(BUILD)/tests/repair_sweep
+	$< --runs 5000
 soak: programs
 	tests/soak.sh $(BUILD) $(or $(SECONDS),3600) $(PROGRAM)
 mutants:
@@ -154,7 +156,7 @@ help:
 	@echo 'demo       real data in, killed, found again, benchmarked'
 	@echo 'examples   the programs in examples/'
 	@echo 'install    into PREFIX (/usr/local); also BINDIR LIBDIR INCLUDEDIR MANDIR DESTDIR'
-	@echo 'oracle crash kill damage   the long forms of the test programs'
+	@echo 'oracle crash kill damage repair-sweep   the long forms of the test programs'
 	@echo 'soak       all of them for SECONDS=3600, added up in docs/ledger.md'
 	@echo 'mutants    planted bugs, each to be found'
 	@echo 'asan ubsan tsan   the tests under sanitizers'
