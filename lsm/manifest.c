@@ -302,6 +302,27 @@ omen_err omi_manifest_read(struct omi_dir *dir, omen_err (*each)(void *ctx, stru
     return err;
 }
 
+/* What the device cannot read is zeros. */
+static omen_err manifest_load_around(struct omi_dir *dir, const char *name, uint8_t **bytes,
+                                     size_t *size_out)
+{
+    struct omi_file *file = NULL;
+    uint64_t size = 0, unread;
+    *bytes = NULL;
+    omen_err err = omi_file_open(dir, name, OMI_OPEN_READ, 0, &file);
+    if (err == OMEN_OK)
+        err = omi_file_size(file, &size);
+    if (err == OMEN_OK && (*bytes = malloc((size_t)size + 1)) == NULL)
+        err = omi_fail(OMEN_NO_MEMORY, 0, "%s: %" PRIu64 " bytes", name, size);
+    if (err == OMEN_OK)
+        err = omi_file_read_around(file, *bytes, (size_t)size, &unread);
+    (void)omi_file_close(file);
+    if (err != OMEN_OK)
+        free(*bytes);
+    *size_out = (size_t)size;
+    return err;
+}
+
 omen_err omi_manifest_salvage(struct omi_dir *dir, uint64_t number,
                               omen_err (*each)(void *ctx, struct omi_edit *edit), void *ctx,
                               bool *complete_out)
@@ -313,6 +334,8 @@ omen_err omi_manifest_salvage(struct omi_dir *dir, uint64_t number,
     *complete_out = false;
     manifest_name(number, name);
     omen_err err = manifest_load(dir, name, &bytes, &size);
+    if (err == OMEN_IO)
+        err = manifest_load_around(dir, name, &bytes, &size);
     if (err != OMEN_OK)
         return err;
     err = header_check(bytes, size, name);

@@ -141,7 +141,7 @@ static omen_err try_manifest(struct omi_repair *rp, uint64_t number, bool newest
     if (err == OMEN_OK && usable)
         return OMEN_OK;
     if (err == OMEN_NOT_FOUND) {
-        rp->report.files_lost++;
+        rp->report.files_damaged++; /* nothing of the data itself */
         omi_repair_tell(rp, "%s is missing", name);
         return OMEN_OK;
     }
@@ -190,6 +190,8 @@ static omen_err candidates(struct omi_repair *rp, uint64_t **numbers_out, size_t
     if (numbers == NULL)
         return omi_fail(OMEN_NO_MEMORY, 0, "the list of manifests");
     omen_err err = omi_manifest_current(rp->db->dir, &numbers[0]);
+    if (err == OMEN_IO)
+        err = omi_manifest_current(rp->db->dir, &numbers[0]);
     size_t first = err == OMEN_OK ? 1 : 0, count = first;
     for (size_t i = 0; i < rp->file_count; i++)
         if (rp->files[i].kind == OMI_FILE_MANIFEST &&

@@ -43,6 +43,12 @@ static omen_err file_load(struct omi_salvage *s, struct omi_file *file, uint8_t 
         return omi_fail(OMEN_NO_MEMORY, 0, "%s: %" PRIu64 " bytes to salvage", s->name,
                         s->file_bytes);
     err = omi_file_read_around(file, bytes, (size_t)s->file_bytes, &s->unread_bytes);
+    /* A disk that is not there must not be taken for one that has lost everything. */
+    if (err == OMEN_OK && s->file_bytes != 0 && s->unread_bytes == s->file_bytes)
+        err = omi_fail(OMEN_IO, 0,
+                       "not one byte of %s can be read; if the disk is as it should be, move the "
+                       "file away to repair without it",
+                       s->name);
     if (err == OMEN_OK)
         *bytes_out = bytes;
     else

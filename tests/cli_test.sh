@@ -57,7 +57,7 @@ nl='
 # -- the tool itself
 check version 0 "*" "$omendb" --version
 check help 0 "*" "$omendb" --help
-for c in get put del scan count import export stats levels verify compact bench ycsb lab; do
+for c in get put del scan count import export stats levels verify repair compact bench ycsb lab; do
     check "help of $c" 0 "*" "$omendb" $c --help
 done
 check "help as a word" 0 "*" "$omendb" help get
@@ -172,6 +172,8 @@ holder=$!
 exec 9>pipe
 sleep 1
 check "writing beside a writer" 5 "" "$omendb" put r k v
+check "repair beside a writer" 5 "" "$omendb" repair r
+check "dry run beside a writer" 5 "" "$omendb" repair --dry-run r
 check "reading beside a writer" 0 5 "$omendb" count r
 check "stats beside a writer" 0 "*" "$omendb" stats r
 exec 9>&-
@@ -188,9 +190,39 @@ table=$(ls d2/*.sst 2>/dev/null | head -1)
 if [ -n "$table" ]; then
     printf '\377\376\375\374' | dd of="$table" bs=1 seek=2000 conv=notrunc 2>/dev/null
     check "verify finds damage" 1 "*" "$omendb" verify d2
+    said "verify names the next step" "omendb repair"
+    ls d2 >before
+    check "repair's dry run finds damage" 1 "*" "$omendb" repair --dry-run d2
+    ls d2 >after
+    check "repair's dry run changes nothing" 0 "" cmp before after
+    check "verify still finds it" 1 "*" "$omendb" verify --quiet d2
+    check "repair with a loss" 1 "*" "$omendb" repair d2
+    check "the damaged table is kept" 0 "$table.bad" ls "$table.bad"
+    check "verify after repair" 0 "" "$omendb" verify --quiet d2
+    check "repair again" 0 "nothing to repair: $(ls d2/*.sst d2/*.log d2/MANIFEST-* | wc -l) files looked at, all sound" "$omendb" repair d2
+    check "the rest is there" 0 "value-1999-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" "$omendb" get d2 key01999
 fi
+before=$("$omendb" count d2)
 echo garbage >d2/CURRENT
 check "a damaged CURRENT" 4 "" "$omendb" count d2
+said "a damaged CURRENT names the next step" "omendb repair"
+check "repair of CURRENT without a loss" 0 "*" "$omendb" repair d2
+check "count after repair" 0 "$before" "$omendb" count d2
+rm d2/CURRENT
+check "no CURRENT" 4 "" "$omendb" count d2
+said "no CURRENT names the next step" "omendb repair"
+check "repair as JSON" 0 "*" "$omendb" repair --json d2
+if command -v jq >/dev/null 2>&1; then
+    cp -r d2 d3
+    rm d3/MANIFEST-*
+    "$omendb" repair --json d3 >out 2>err
+    check "repair without a manifest" 0 "rebuilt" jq -r .manifest out
+    check "count after a rebuild" 0 "$before" "$omendb" count d3
+fi
+check "repair of no database" 3 "" "$omendb" repair .
+check "repair of no directory" 3 "" "$omendb" repair nowhere
+said "repair of no directory" "no directory nowhere"
+check "repair of two" 2 "" "$omendb" repair d2 d
 
 # -- bench and ycsb
 b="--db=$dir/b --num=2000 --progress_reports=0"
