@@ -149,7 +149,7 @@ static struct omi_env *database_make(struct run *r)
 static uint32_t rank_of_key(const struct run *r, omen_slice key)
 {
     for (uint32_t i = 0; i < KEYS; i++)
-        if (r->key_sizes[i] == key.size && memcmp(r->keys[i], key.data, key.size) == 0)
+        if (omi_bytes_equal(r->keys[i], r->key_sizes[i], key.data, key.size))
             return i;
     fail_now("a key that was never written (%s)", r->story);
 }

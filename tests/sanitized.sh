@@ -38,6 +38,7 @@ if [ "$what" = unit ]; then
     done
     step damage "$build/tests/damage" --step 40
     step crash "$build/tests/crash" --points 1500
+    step repair-sweep "$build/tests/repair_sweep" --runs 150
     step index-lookups "$build/tests/soak_index" 100000 1
 fi
 step memtable "$build/tests/tsan_memtable" 3
