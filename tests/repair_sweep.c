@@ -580,6 +580,26 @@ static void verify_print(void *ctx, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
+/* New writes win over everything that was saved, before and after a flush. */
+static void check_writing(struct run *r, omen_db *db)
+{
+    for (uint32_t rank = 0; rank < KEYS; rank += 7) {
+        omen_slice k = omi_slice(r->keys[rank], r->key_sizes[rank]);
+        CHECK_OK(omen_put(db, NULL, k, omi_slice("after", 5)));
+    }
+    for (int flushed = 0; flushed < 2; flushed++) {
+        for (uint32_t rank = 0; rank < KEYS; rank += 7) {
+            omen_value v;
+            CHECK_OK(omen_get(db, NULL, omi_slice(r->keys[rank], r->key_sizes[rank]), &v));
+            if (!omi_bytes_equal(v.data, v.size, "after", 5))
+                fail_now("key %u does not have what was written after the repair (%s)", rank,
+                         r->story);
+            omen_value_release(&v);
+        }
+        CHECK_OK(flushed == 0 ? omen_compact(db, NULL, NULL) : omen_verify(db, NULL, NULL, NULL));
+    }
+}
+
 static void check_repaired(struct run *r, struct omi_env *env, bool exact)
 {
     omen_options o = options_of(r);
@@ -597,6 +617,7 @@ static void check_repaired(struct run *r, struct omi_env *env, bool exact)
     for (uint32_t i = 0; i < KEYS; i++)
         check_key(r, db, i, exact, &found);
     check_scan(r, db, found);
+    check_writing(r, db);
     CHECK_OK(omen_close(db));
 }
 
