@@ -111,6 +111,17 @@ static omen_err placement_edit(struct placement *p, const struct omi_edit *edit)
     return OMEN_OK;
 }
 
+/* Two tables of one size under each other's name would open, and answer with the wrong versions. */
+static omen_err check_identity(const struct omi_edit_file *f, const struct omi_live_table *t)
+{
+    uint64_t file_id = omi_table_props(t->table)->file_id;
+    if (f->props.file_id == file_id)
+        return OMEN_OK;
+    return omi_fail(OMEN_CORRUPT, 0,
+                    "%06" PRIu64 ".sst is another table than the one that the manifest names so",
+                    f->number);
+}
+
 static omen_err placement_add(struct placement *p, const struct omi_edit *edit,
                               struct omi_table_env *tenv, struct omi_live_table *const *opened)
 {
@@ -120,6 +131,8 @@ static omen_err placement_add(struct placement *p, const struct omi_edit *edit,
         struct omi_live_table *t = opened != NULL ? opened[i] : NULL;
         if (err == OMEN_OK && t == NULL)
             err = omi_live_table_open(tenv, f->number, f->props.file_bytes, &t);
+        if (err == OMEN_OK)
+            err = check_identity(f, t);
         if (err == OMEN_OK)
             err = place(p, f->level, f->age, t);
         if (err != OMEN_OK && t != NULL)

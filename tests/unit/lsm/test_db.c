@@ -112,6 +112,42 @@ Test(db, open_refuses_bad_options_by_name)
     cr_assert_eq(o.runs_level[1], 3);
 }
 
+/* The nth table's path, in the order of their numbers. */
+static const char *table_path(const char *dir, int nth)
+{
+    char name[64];
+    for (int number = 1; number < 100; number++) {
+        snprintf(name, sizeof(name), "%s/%06d.sst", dir, number);
+        if (access(path(name), F_OK) == 0 && nth-- == 0)
+            return path(name);
+    }
+    cr_assert_fail("no such table");
+    return NULL;
+}
+
+Test(db, a_table_under_another_ones_name_is_refused, .init = setup, .fini = teardown)
+{
+    omen_options o = {.struct_bytes = sizeof(o)};
+    char older[200], newer[200], between[200];
+    omen_db *db = open_db(path("a"), "");
+    put(db, "k", "old");
+    cr_assert_eq(omen_flush(db), OMEN_OK);
+    put(db, "k", "new");
+    cr_assert_eq(omen_flush(db), OMEN_OK);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    snprintf(older, sizeof(older), "%s", table_path("a", 0));
+    snprintf(newer, sizeof(newer), "%s", table_path("a", 1));
+    snprintf(between, sizeof(between), "%s", path("a/between"));
+    cr_assert_eq(rename(older, between), 0);
+    cr_assert_eq(rename(newer, older), 0);
+    cr_assert_eq(rename(between, newer), 0);
+    refuses(OMEN_CORRUPT, path("a"), &o, "another table");
+    cr_assert_eq(omen_repair(path("a"), &o, 0, NULL, NULL, NULL), OMEN_OK);
+    cr_assert_eq(omen_open(path("a"), &o, &db), OMEN_OK, "%s", omen_last_error());
+    expect(db, "k", "new");
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
 Test(db, the_lock_names_its_holder, .init = setup, .fini = teardown)
 {
     omen_db *db = open_db(path("a"), ""), *second;
