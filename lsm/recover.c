@@ -136,7 +136,7 @@ struct replay {
     struct omi_version *version;
     struct omi_edit tables; /* all edits so far, as one placement: applied once at the end */
     struct omi_buf options;
-    uint64_t last_seq, log_floor;
+    uint64_t last_seq, durable_seq, log_floor;
     bool have_identity;
     uint64_t edits;
 };
@@ -225,6 +225,8 @@ static omen_err replay_one(void *ctx, struct omi_edit *edit)
         db->flushed_seq = edit->flushed_seq;
         r->log_floor = edit->log_floor;
     }
+    if ((edit->has & OMI_EDIT_DURABLE) != 0)
+        r->durable_seq = edit->durable_seq;
     if (err == OMEN_OK && (edit->has & OMI_EDIT_OPTIONS) != 0) {
         r->options.size = 0;
         err = omi_buf_append(&r->options, edit->options.data, edit->options.size);
@@ -330,6 +332,11 @@ static omen_err recover_log(omen_db *db, struct replay *r, struct omi_version *v
                                        db->settings.split.memtable_bytes, &db->active.table);
     if (err == OMEN_OK)
         err = omi_wal_recover(db->dir, &wr, replay_entry, &l);
+    if (err == OMEN_OK && wr.last_seq < r->durable_seq)
+        err = omi_fail(OMEN_CORRUPT, 0,
+                       "the log of %s ends at operation %" PRIu64 ", but %" PRIu64
+                       " were synced: a .log file was cut short or removed",
+                       db->path, wr.last_seq, r->durable_seq);
     if (err == OMEN_OK) {
         db->last_seq = wr.last_seq > r->last_seq ? wr.last_seq : r->last_seq;
         db->recovered_ops = wr.operations;

@@ -461,11 +461,11 @@ Test(env_sim, the_nth_call_fails_and_then_no_more_unless_persistent)
     uint64_t calls = omi_sim_calls(env, OMI_FAULT_READ);
     omi_sim_fail(env, OMI_FAULT_READ, 3, false);
     for (int i = 1; i <= 5; i++)
-        cr_assert_eq(omi_file_pread(file, buffer, 8, 0, &got), i == 3 ? OMEN_IO : OMEN_OK);
+        cr_assert_eq(env->ops->file_pread(file, buffer, 8, 0, &got), i == 3 ? OMEN_IO : OMEN_OK);
     cr_assert_eq(omi_sim_calls(env, OMI_FAULT_READ), calls + 5);
     omi_sim_fail(env, OMI_FAULT_READ, 2, true);
     for (int i = 1; i <= 5; i++)
-        cr_assert_eq(omi_file_pread(file, buffer, 8, 0, &got), i >= 2 ? OMEN_IO : OMEN_OK);
+        cr_assert_eq(env->ops->file_pread(file, buffer, 8, 0, &got), i >= 2 ? OMEN_IO : OMEN_OK);
     omi_sim_fail(env, OMI_FAULT_READ, 0, false);
     must(omi_file_pread(file, buffer, 8, 0, &got));
 

@@ -438,6 +438,85 @@ Test(db, a_failed_sync_makes_it_read_only_and_loses_nothing_synced)
     omi_sim_destroy(after);
 }
 
+static omen_err first_log(void *ctx, const struct omi_dir_entry *e)
+{
+    char *name = ctx;
+    size_t n = strlen(e->name);
+    if (name[0] == 0 && n > 4 && n < 64 && strcmp(e->name + n - 4, ".log") == 0)
+        strcpy(name, e->name);
+    return OMEN_OK;
+}
+
+/* Takes the last bytes off the first .log file of dir. */
+static void cut_log(struct omi_env *env, const char *dir, uint64_t bytes)
+{
+    struct omi_dir *d;
+    struct omi_file *file;
+    uint64_t size;
+    char name[64] = "";
+    cr_assert_eq(omi_dir_open(env, dir, false, &d), OMEN_OK);
+    cr_assert_eq(omi_dir_list(d, first_log, name), OMEN_OK);
+    cr_assert_eq(omi_file_open(d, name, OMI_OPEN_WRITE, 0, &file), OMEN_OK);
+    cr_assert_eq(omi_file_size(file, &size), OMEN_OK);
+    cr_assert_eq(env->ops->file_truncate(file, size - bytes), OMEN_OK);
+    cr_assert_eq(omi_file_sync(file), OMEN_OK);
+    cr_assert_eq(omi_file_close(file), OMEN_OK);
+    omi_dir_close(d);
+}
+
+/* Nothing in a log tells that it once was longer; the manifest does. */
+Test(db, a_log_cut_after_a_clean_close_or_in_a_checkpoint_is_noticed)
+{
+    struct omi_env *env = omi_sim_create(4);
+    omen_db *db;
+    cr_assert_eq(open_sim(env, &db), OMEN_OK);
+    put(db, "a", "1");
+    put(db, "b", "2");
+    cr_assert_eq(omen_checkpoint(db, "/copy"), OMEN_OK, "%s", omen_last_error());
+    struct omi_env *killed = omi_sim_crash(env, OMI_CRASH_KEEP_ALL, 1);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    for (int i = 0; i < 2; i++) {
+        omen_options o = {.struct_bytes = sizeof(o)};
+        const char *dir = i == 0 ? "/copy" : "/db";
+        cut_log(env, dir, 8);
+        cr_assert_eq(omi_db_open(env, dir, &o, &db), OMEN_CORRUPT);
+        cr_assert(strstr(omen_last_error(), "cut short") != NULL, "%s", omen_last_error());
+    }
+    omi_sim_destroy(env);
+    cut_log(killed, "/db", 8); /* not closed: this may be a torn tail */
+    cr_assert_eq(open_sim(killed, &db), OMEN_OK);
+    expect(db, "a", "1");
+    expect(db, "b", NULL);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(killed);
+}
+
+/* A read that fails once has not failed. */
+Test(db, a_read_error_that_passes_is_not_told)
+{
+    struct omi_env *env = omi_sim_create(5);
+    omen_db *db;
+    cr_assert_eq(open_sim(env, &db), OMEN_OK);
+    put(db, "a", "1");
+    cr_assert_eq(omen_flush(db), OMEN_OK);
+    omi_sim_fail(env, OMI_FAULT_READ, 1, false);
+    expect(db, "a", "1");
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    cr_assert_eq(open_sim(env, &db), OMEN_OK);
+    omi_sim_fail(env, OMI_FAULT_READ, 1, true);
+    omen_read_options ro = {.struct_bytes = sizeof(ro), .flags = OMEN_NO_FILL_CACHE};
+    omen_slice keys[2] = {text("a"), text("b")};
+    omen_value v, values[2];
+    omen_err errs[2];
+    cr_assert_eq(omen_get(db, NULL, text("a"), &v), OMEN_IO);
+    cr_assert_eq(omen_multi_get(db, &ro, 2, keys, values, errs), OMEN_IO);
+    omi_sim_fail(env, OMI_FAULT_READ, 1, false);
+    cr_assert_eq(omen_multi_get(db, &ro, 2, keys, values, errs), OMEN_OK);
+    omen_value_release(&values[0]);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(env);
+}
+
 /* The n-th write, sync or name change fails, for n = 1, 2, ... until a run passes: never a crash,
  * never a lost acknowledged write. */
 Test(db, any_failing_call_loses_nothing_acknowledged)

@@ -461,7 +461,7 @@ Test(manifest_damage, a_read_error_is_not_the_end_of_it)
     open_dir();
     must(omi_manifest_close(history_write(4)));
     for (uint64_t n = 1; n <= 2; n++) {
-        omi_sim_fail(env, OMI_FAULT_READ, n, false);
+        omi_sim_fail(env, OMI_FAULT_READ, n, true);
         cr_assert_eq(history_read(dir, &h, &number), OMEN_IO);
     }
     close_dir();

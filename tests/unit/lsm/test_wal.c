@@ -454,7 +454,7 @@ Test(wal, a_read_error_is_never_the_end_of_the_log)
     uint64_t reads = omi_sim_calls(l.env, OMI_FAULT_READ) - before;
     cr_assert_geq(reads, 2);
     for (uint64_t n = 1; n <= reads; n++) {
-        omi_sim_fail(l.env, OMI_FAULT_READ, n, false);
+        omi_sim_fail(l.env, OMI_FAULT_READ, n, true);
         cr_assert_eq(recover_dir(l.dir, 1, 0, &r), OMEN_IO, "read %" PRIu64, n);
     }
     omi_sim_fail(l.env, OMI_FAULT_READ, 0, false);
