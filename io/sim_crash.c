@@ -216,6 +216,7 @@ static struct omi_sim_image *image_left(const struct crash *c, const struct omi_
 static bool pending_copy(const struct omi_sim_inode *from, struct omi_sim_inode *to)
 {
     to->lost = from->lost;
+    to->late = from->late;
     if (from->op_count == 0)
         return true;
     to->ops = malloc(from->op_count * sizeof(*to->ops));
@@ -247,8 +248,11 @@ static bool twin_fill(const struct crash *c, const struct omi_sim_inode *from,
     }
     omi_sim_image_unref(to->current);
     omi_sim_image_unref(to->durable);
+    omi_sim_image_unref(to->before);
     to->current = current;
     to->durable = durable;
+    to->before = omi_sim_image_ref(from->before);
+    to->allocated_bytes = from->allocated_bytes;
     return true;
 }
 
@@ -379,6 +383,7 @@ struct omi_env *omi_sim_crash(struct omi_env *env, enum omi_crash_mode mode, uin
     omi_mutex_lock(&c.from->mu);
     omi_mutex_lock(&c.to->mu);
     c.to->now_ns = c.from->now_ns;
+    c.to->capacity = c.from->capacity;
     for (const struct omi_sim_directory *d = c.from->directories; d != NULL && done; d = d->next)
         done = d->removed || directory_leave_locked(&c, d);
     for (struct omi_sim_inode *i = c.from->inodes; i != NULL; i = i->next) {

@@ -596,7 +596,7 @@ Test(env_sim, a_full_disk_takes_what_fits_and_comes_back_with_space)
     struct omi_file *file = NULL;
     uint64_t space = 0;
     must(omi_file_open(dir, "a", OMI_OPEN_CREATE, 0, &file));
-    omi_sim_quota(env, 10);
+    omi_sim_capacity(env, omi_sim_used(env) + 10);
     must(omi_dir_space(dir, &space));
     cr_assert_eq(space, 10);
     must(omi_file_pwrite(file, "01234567", 8, 0));
@@ -606,7 +606,7 @@ Test(env_sim, a_full_disk_takes_what_fits_and_comes_back_with_space)
     cr_assert_str_eq(file_text(dir, "a"), "0123456789", "reads go on");
     cr_assert_eq(omi_file_pwrite(file, "x", 1, 10), OMEN_FULL);
     must(omi_file_sync(file));
-    omi_sim_quota(env, UINT64_MAX);
+    omi_sim_capacity(env, UINT64_MAX);
     must(omi_file_pwrite(file, "89abcdef", 8, 8));
     cr_assert_str_eq(file_text(dir, "a"), "0123456789abcdef");
     must(omi_file_close(file));

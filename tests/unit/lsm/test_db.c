@@ -299,7 +299,7 @@ Test(db, a_full_disk_is_told_and_reads_go_on)
     char key[16];
     int written = 0;
     cr_assert_eq(open_sim(env, &db), OMEN_OK);
-    omi_sim_quota(env, 300 << 10);
+    omi_sim_capacity(env, omi_sim_used(env) + (300 << 10));
     omen_err err = OMEN_OK;
     for (; written < 100000 && err == OMEN_OK; written++) {
         snprintf(key, sizeof(key), "key%06d", written);
@@ -309,7 +309,7 @@ Test(db, a_full_disk_is_told_and_reads_go_on)
     expect(db, "key000000", "a value that takes some space on the disk");
     err = omen_close(db);
     (void)err;
-    omi_sim_quota(env, UINT64_MAX);
+    omi_sim_capacity(env, UINT64_MAX);
     cr_assert_eq(open_sim(env, &db), OMEN_OK, "%s", omen_last_error());
     for (int i = 0; i < written - 1; i += 97) {
         snprintf(key, sizeof(key), "key%06d", i);
@@ -355,18 +355,18 @@ static void full_and_back(const char *options)
     cr_assert_eq(omen_options_from_string(options, &o), OMEN_OK);
     cr_assert_eq(omi_db_open(env, "/db", &o, &db), OMEN_OK);
     for (int round = 0; round < 30; round++) {
-        /* An odd quota each time, so that the end falls into every kind of file. */
-        omi_sim_quota(env, (400u << 10) + (unsigned)round * 7777);
+        /* An odd rest each time, so that the end falls into every kind of file. */
+        omi_sim_capacity(env, omi_sim_used(env) + (400u << 10) + (unsigned)round * 7777);
         written = fill_up(db, written);
         expect_filled(db, written);
         struct omi_env *left = omi_sim_crash(env, OMI_CRASH_KEEP_ALL, 1);
-        omi_sim_quota(left, UINT64_MAX);
+        omi_sim_capacity(left, UINT64_MAX);
         omen_db *after;
         cr_assert_eq(omi_db_open(left, "/db", &o, &after), OMEN_OK, "%s", omen_last_error());
         expect_filled(after, written);
         cr_assert_eq(omen_close(after), OMEN_OK);
         omi_sim_destroy(left);
-        omi_sim_quota(env, UINT64_MAX);
+        omi_sim_capacity(env, UINT64_MAX);
         env->ops->sleep_us(env, 1000000);
     }
     put(db, "and", "on");
@@ -394,21 +394,21 @@ Test(db, writes_stop_at_the_reserve_and_flushes_have_room)
     struct omi_env *env = omi_sim_create(3);
     omen_db *db;
     omen_stats s = {.struct_bytes = sizeof(s)};
-    omi_sim_quota(env, 64u << 20);
+    omi_sim_capacity(env, omi_sim_used(env) + (64u << 20));
     cr_assert_eq(open_sim(env, &db), OMEN_OK);
     cr_assert_eq(omen_get_stats(db, &s), OMEN_OK);
     cr_assert_eq(s.disk_reserve_bytes, 128u << 10);
-    omi_sim_quota(env, 600u << 10);
+    omi_sim_capacity(env, omi_sim_used(env) + (600u << 10));
     int written = fill_up(db, 0);
     cr_assert_eq(omen_get_stats(db, &s), OMEN_OK);
     cr_assert_eq(s.disk_low, 1);
     cr_assert(strstr(omen_last_error(), "262144") != NULL, "%s", omen_last_error());
     cr_assert_eq(omen_flush(db), OMEN_OK, "what was taken can be flushed: %s", omen_last_error());
     expect_filled(db, written);
-    omi_sim_quota(env, 200u << 10);
+    omi_sim_capacity(env, omi_sim_used(env) + (200u << 10));
     env->ops->sleep_us(env, 1000000);
     cr_assert_eq(omen_put(db, NULL, text("k"), text("v")), OMEN_FULL, "not yet twice the reserve");
-    omi_sim_quota(env, 300u << 10);
+    omi_sim_capacity(env, omi_sim_used(env) + (300u << 10));
     cr_assert_eq(omen_put(db, NULL, text("k"), text("v")), OMEN_FULL, "not looked at each time");
     env->ops->sleep_us(env, 1000000);
     put(db, "k", "v");
