@@ -17,8 +17,9 @@ enum omi_crash_mode {
     OMI_CRASH_STRICT,   /* everything pending is lost */
     OMI_CRASH_KEEP_ALL, /* everything pending is kept (a process kill) */
     OMI_CRASH_PREFIX,   /* per file and directory: the first n pending operations, in order */
-    OMI_CRASH_PAGES,    /* each 4 KiB page of pending data kept or lost on its own */
-    OMI_CRASH_SECTORS,  /* each 512 B of pending data old or new on its own */
+    OMI_CRASH_PAGES,    /* each 4 KiB page on its own as it was at some moment since the sync, as
+                           likely its first or its last as any other */
+    OMI_CRASH_SECTORS,  /* the same for each 512 B */
     OMI_CRASH_TORN,     /* all kept but the last write of each file, cut at 512 B */
     OMI_CRASH_SIZE,     /* sizes have grown, pending contents are zeros or garbage */
     OMI_CRASH_NAMES,    /* data kept; directory operations a random subset, out of order between
