@@ -39,6 +39,7 @@ step oracle "$build/tests/oracle" --ops 25000
 step crash "$build/tests/crash" --points 4000
 step kill "$build/tests/kill" --kills 8
 step damage "$build/tests/damage" --step 41
+step refused "$build/tests/refused"
 step memtable-threads "$build/tests/tsan_memtable" 2
 step index-lookups "$build/tests/soak_index" 1000000 1
 printf '%d passed, %d failed\n' "$passed" "$failed"
