@@ -85,6 +85,9 @@ $(BUILD)/unit/$(1)/test_%: $(BUILD)/tests/unit/$(1)/test_%.o $(foreach f,$(below
 endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
 .SECONDARY:
+# These two stand between the engine and the system (tests/unit/io/posix_wrap.h).
+WRAPPED := pread pwrite fallocate openat fdatasync fsync
+$(BUILD)/unit/io/test_posix_short $(BUILD)/unit/lsm/test_failed_sync: ALL_LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
 
 # ---- test programs and micro-benchmarks ------------------------------------------------------------
 PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out tests/model.c,$(wildcard tests/*.c)))
