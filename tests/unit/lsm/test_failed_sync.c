@@ -126,7 +126,7 @@ enum { WRITERS = 6 };
 struct writer {
     pthread_t thread;
     omen_db *db;
-    char key[8];
+    char key[16];
     omen_err err;
 };
 
