@@ -556,3 +556,26 @@ Test(db, any_failing_call_loses_nothing_acknowledged)
         }
     }
 }
+
+/* omendb.h: data may be NULL when size is 0. */
+Test(db, the_empty_key_may_be_null, .init = setup, .fini = teardown)
+{
+    omen_slice empty = {NULL, 0};
+    omen_db *db = open_db(path("d"), "");
+    omen_iter *it;
+    omen_value v;
+    cr_assert_eq(omen_put(db, NULL, empty, empty), OMEN_OK);
+    put(db, "a", "1");
+    for (int round = 0; round < 2; round++) { /* from the memtable, then from a table */
+        cr_assert_eq(omen_get(db, NULL, empty, &v), OMEN_OK, "%s", omen_last_error());
+        cr_assert_eq(v.size, 0);
+        omen_value_release(&v);
+        cr_assert_eq(omen_iter_open(db, NULL, &it), OMEN_OK);
+        omen_iter_seek(it, empty);
+        cr_assert(omen_iter_valid(it));
+        cr_assert_eq(omen_iter_key(it).size, 0);
+        omen_iter_close(it);
+        cr_assert_eq(omen_flush(db), OMEN_OK);
+    }
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
