@@ -96,6 +96,33 @@ $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/model.o $(BUILD)/tools/keyse
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/tests/model.o $(BUILD)/libomendb.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
+
+# ---- fuzzing: the targets with a fuzzer (make fuzz, clang), or with replay.c in every flavour ----
+FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_SHARED  := $(patsubst %.c,$(BUILD)/%.o,$(addprefix tests/fuzz/,fuzz.c mend.c image.c sample.c) tests/model.c \
+                  tools/text.c tools/records.c tools/json.c)
+FUZZ_SAN     := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+REPLAYS      := $(patsubst fuzz_%,$(BUILD)/fuzz/replay_%,$(FUZZ_TARGETS))
+$(BUILD)/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/tests/fuzz/plain_mutate.o $(FUZZ_SHARED) $(BUILD)/libomendb.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
+$(BUILD)/fuzz/seeds: $(BUILD)/tests/fuzz/seeds.o $(BUILD)/tests/fuzz/plain_mutate.o $(FUZZ_SHARED) $(BUILD)/libomendb.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
+$(BUILD)/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(BUILD)/libomendb.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS) -lm
+.PHONY: fuzz fuzz-run fuzz-targets fuzz-seeds replays
+fuzz:
+	$(MAKE) FLAVOUR=fuzz CC=clang CFLAGS="-O1 -g" SAN="$(FUZZ_SAN)" fuzz-targets
+fuzz-targets: $(patsubst %,$(BUILD)/fuzz/%,$(FUZZ_TARGETS))
+fuzz-run: fuzz
+	tests/fuzz/run.sh build/fuzz $(or $(SECONDS),15)
+fuzz-seeds: $(BUILD)/fuzz/seeds
+	rm -rf $(BUILD)/fuzz/corpus
+	$< $(BUILD)/fuzz/corpus
+replays: $(REPLAYS)
+
 EXAMPLES := $(patsubst examples/%.c,$(BUILD)/examples/%,$(wildcard examples/*.c))
 $(BUILD)/examples/%: examples/%.c $(BUILD)/libomendb.a
 	@mkdir -p $(@D)
