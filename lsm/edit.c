@@ -400,6 +400,19 @@ static omen_err edit_field(struct omi_edit *e, uint64_t tag, const uint8_t *byte
     return err == OMEN_OK && r.failed ? bad(where, "field") : err;
 }
 
+/* Everything that is counted on from must leave room for it. */
+static bool numbers_ok(const struct omi_edit *e)
+{
+    bool ok = e->next_number <= OMI_NUMBER_MAX && e->next_age <= OMI_NUMBER_MAX &&
+              e->log_floor <= OMI_NUMBER_MAX && e->last_seq <= OMI_SEQ_MAX &&
+              e->flushed_seq <= OMI_SEQ_MAX;
+    for (uint32_t i = 0; i < e->added_count; i++)
+        ok = ok && e->added[i].number <= OMI_NUMBER_MAX && e->added[i].age <= OMI_NUMBER_MAX;
+    for (uint32_t i = 0; i < e->moved_count; i++)
+        ok = ok && e->moved[i].to_age <= OMI_NUMBER_MAX;
+    return ok;
+}
+
 omen_err omi_edit_decode(const uint8_t *bytes, size_t size, const char *where, struct omi_edit *e)
 {
     struct omi_reader r = omi_reader_of(bytes, size);
@@ -413,6 +426,8 @@ omen_err omi_edit_decode(const uint8_t *bytes, size_t size, const char *where, s
     }
     if (err == OMEN_OK && r.failed)
         err = bad(where, "fields");
+    if (err == OMEN_OK && !numbers_ok(e))
+        err = omi_fail(OMEN_CORRUPT, 0, "%s: an edit's number is out of range", where);
     if (err != OMEN_OK)
         omi_edit_fini(e);
     return err;

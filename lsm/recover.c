@@ -43,6 +43,8 @@ static enum file_kind file_kind(const char *name, uint64_t *number_out)
     if (*digits < '0' || *digits > '9')
         return KIND_OTHER;
     *number_out = strtoull(digits, &end, 10);
+    if (*number_out > OMI_NUMBER_MAX)
+        return KIND_OTHER;
     static const struct {
         const char *format;
         enum file_kind kind;
@@ -94,7 +96,7 @@ static omen_err survey_one(void *ctx, const struct omi_dir_entry *e)
         snprintf(s->other, sizeof(s->other), "%s", e->name);
         return OMEN_OK;
     }
-    if (number > s->number_max && number < UINT64_MAX / 2)
+    if (number > s->number_max)
         s->number_max = number;
     return OMEN_OK;
 }
