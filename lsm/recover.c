@@ -8,6 +8,7 @@
  */
 #include "io/base/mutant.h"
 #include "lsm/db.h"
+#include "lsm/live_set.h"
 #include "lsm/wal_format.h"
 
 #include <stdio.h>
@@ -136,7 +137,7 @@ omen_err omi_db_survey(omen_db *db)
 struct replay {
     omen_db *db;
     struct omi_version *version;
-    struct omi_edit tables; /* all edits so far, as one placement: applied once at the end */
+    struct omi_live_set live; /* all edits so far, as one placement: applied once at the end */
     struct omi_buf options;
     uint64_t last_seq, durable_seq, log_floor;
     bool have_identity;
@@ -163,48 +164,27 @@ static omen_err replay_identity(struct replay *r, struct omi_edit *edit)
     return OMEN_OK;
 }
 
-/* Moves what edit adds into one running edit and takes out what it removes, so that only tables
+/* Moves what edit adds into one running set and takes out what it removes, so that only tables
  * that are still there are opened. */
 static omen_err replay_tables(struct replay *r, struct omi_edit *edit)
 {
-    struct omi_edit *all = &r->tables;
-    for (uint32_t i = 0; i < edit->moved_count; i++) {
-        const struct omi_edit_move *m = &edit->moved[i];
-        uint32_t at = 0;
-        while (at < all->added_count &&
-               !(all->added[at].number == m->number && all->added[at].level == m->from_level &&
-                 all->added[at].age == m->from_age))
-            at++;
-        if (at == all->added_count)
-            return omi_fail(OMEN_CORRUPT, 0,
-                            "the manifest moves table %06" PRIu64 ", which is not there",
-                            m->number);
-        all->added[at].level = m->to_level;
-        all->added[at].age = m->to_age;
-    }
-    for (uint32_t i = 0; i < edit->removed_count; i++) {
-        const struct omi_edit_removal *rm = &edit->removed[i];
-        uint32_t at = 0;
-        while (at < all->added_count && all->added[at].number != rm->number)
-            at++;
-        if (at == all->added_count)
-            return omi_fail(OMEN_CORRUPT, 0,
-                            "the manifest removes table %06" PRIu64 ", which is not there",
-                            rm->number);
-        omi_table_props_fini(&all->added[at].props);
-        all->added[at] = all->added[--all->added_count];
-    }
-    for (uint32_t i = 0; i < edit->added_count; i++) {
+    omen_err err = OMEN_OK;
+    for (uint32_t i = 0; i < edit->moved_count && err == OMEN_OK; i++)
+        err = omi_live_set_move(&r->live, &edit->moved[i]);
+    for (uint32_t i = 0; i < edit->removed_count && err == OMEN_OK; i++)
+        err = omi_live_set_remove(&r->live, edit->removed[i].number);
+    for (uint32_t i = 0; i < edit->added_count && err == OMEN_OK; i++) {
         struct omi_edit_file *f = &edit->added[i];
-        if (OMI_MUTANT(OMI_MUTANT_RECORD_TWICE))
-            omi_ignore(omi_edit_add(all, f->level, f->age, f->number,
-                                    &(struct omi_table_props){.file_bytes = f->props.file_bytes}));
-        omen_err err = omi_edit_add(all, f->level, f->age, f->number, &f->props);
-        if (err != OMEN_OK)
-            return err;
-        f->props = (struct omi_table_props){0}; /* taken */
+        if (OMI_MUTANT(OMI_MUTANT_RECORD_TWICE)) {
+            struct omi_edit_file twice = *f;
+            twice.props = (struct omi_table_props){.file_bytes = f->props.file_bytes};
+            omi_ignore(omi_live_set_add(&r->live, &twice));
+        }
+        err = omi_live_set_add(&r->live, f);
+        if (err == OMEN_OK)
+            f->props = (struct omi_table_props){0}; /* taken */
     }
-    return OMEN_OK;
+    return err;
 }
 
 static omen_err replay_one(void *ctx, struct omi_edit *edit)
@@ -389,6 +369,7 @@ omen_err omi_db_recover(omen_db *db)
     struct omi_version *version = NULL;
     uint64_t manifest_number = 0;
     db->next_age = 1;
+    db->env->ops->random(db->env, &r.live.seed, sizeof(r.live.seed));
     omen_err err = omi_manifest_read(db->dir, replay_one, &r, &manifest_number);
     bool fresh = err == OMEN_NOT_FOUND;
     if (fresh)
@@ -405,7 +386,7 @@ omen_err omi_db_recover(omen_db *db)
     if (err == OMEN_OK && !db->read_only)
         omi_space_begin(db);
     if (err == OMEN_OK)
-        err = omi_version_apply(NULL, &r.tables, &db->tenv, NULL, &version);
+        err = omi_version_apply(NULL, &r.live.tables, &db->tenv, NULL, &version);
     if (err == OMEN_NOT_FOUND)
         err = omi_fail(OMEN_CORRUPT, 0,
                        "a table that MANIFEST-%06" PRIu64 " names is missing from %s",
@@ -415,7 +396,7 @@ omen_err omi_db_recover(omen_db *db)
     if (err == OMEN_OK && db->read_only && !fresh)
         err = check_unchanged(db, manifest_number, r.edits);
     omi_version_unref(version);
-    omi_edit_fini(&r.tables);
+    omi_live_set_fini(&r.live);
     omi_buf_fini(&r.options);
     return err;
 }
