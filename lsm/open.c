@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_ONLY_TRIES = 20 };
+enum { READ_ONLY_TRIES = 20, MANIFEST_SLACK_BYTES = (1 << 20) + 16384 };
 
 static omen_err copy_comparator(omen_db *db)
 {
@@ -52,6 +52,7 @@ static omen_err db_create(struct omi_env *env, const char *path, const omen_opti
     db->auto_compact = (copy.flags & OMEN_NO_AUTO_COMPACT) == 0;
     db->snapshots.next = db->snapshots.prev = &db->snapshots;
     db->opened_ns = omi_now_ns(env);
+    db->manifest_slack_bytes = MANIFEST_SLACK_BYTES;
     omi_mutex_init(&db->commit);
     omi_mutex_init(&db->install);
     omi_mutex_init(&db->mu);
