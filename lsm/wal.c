@@ -139,7 +139,11 @@ omen_err omi_wal_create(struct omi_dir *dir, const struct omi_wal_params *params
 
 omen_err omi_wal_close(struct omi_wal *w)
 {
-    omen_err err = w->sealed == OMEN_OK ? omi_wal_sync(w, UINT64_MAX) : OMEN_OK;
+    omen_err err = OMEN_OK;
+    if (w->sealed == OMEN_OK)
+        err = omi_wal_sync(w, UINT64_MAX);
+    else if (w->durable < w->appended) /* acknowledged, and a power loss may take it away */
+        err = omi_wal_status(w);
     for (uint32_t i = 0; i < w->segment_count; i++) {
         omen_err closed = omi_file_close(w->segments[i].file);
         if (err == OMEN_OK)
