@@ -87,6 +87,15 @@ omen_err script_db_open(struct omi_env *env, bool threads, omen_db **db)
     return err;
 }
 
+struct omi_env *script_clone(struct script_run *s, enum omi_crash_mode mode)
+{
+    struct rng rng = {s->seed + ++s->clones};
+    struct omi_env *clone = omi_sim_crash(s->env, mode, rng_next(&rng));
+    if (clone == NULL)
+        fail_now("no memory for a crash clone");
+    return clone;
+}
+
 static void run_step(void *ctx, uint64_t number)
 {
     struct script_run *s = ctx;
@@ -96,26 +105,25 @@ static void run_step(void *ctx, uint64_t number)
     if (s->on_step != NULL)
         s->on_step(s->on_step_ctx, s);
     if (s->crash_left > 0 && --s->crash_left == 0)
-        s->crashed = omi_sim_crash(s->env, s->crash_mode, s->seed);
+        s->crashed = script_clone(s, s->crash_mode);
     script_in_engine = in_engine;
-}
-
-/* The run goes on in another file system. Nothing that the old one still does matters. */
-static void env_replace(struct script_run *s, struct omi_env *env)
-{
-    if (env == NULL)
-        fail_now("no memory for a crash clone");
-    omi_sim_on_step(s->env, NULL, NULL);
-    omi_ignore(omen_close(s->db));
-    omi_sim_destroy(s->env);
-    s->db = NULL;
-    s->env = env;
-    omi_sim_on_step(env, run_step, s);
 }
 
 static bool lies(struct script_run *s)
 {
     return script_fired(s) && s->faults->lies;
+}
+
+/* The run goes on in another file system. Nothing that the old one still does matters. */
+static void env_replace(struct script_run *s, struct omi_env *env)
+{
+    omi_sim_on_step(s->env, NULL, NULL);
+    omi_ignore(omen_close(s->db));
+    omi_sim_destroy(s->env);
+    s->db = NULL;
+    s->env = env;
+    s->crashed_on_lie = s->crashed_on_lie || lies(s);
+    omi_sim_on_step(env, run_step, s);
 }
 
 /* What is found is where the history begins anew. */
@@ -131,7 +139,7 @@ static void recovery_crashed(struct script_run *s)
     struct omi_env *left = s->crashed;
     s->crashed = NULL;
     if (left == NULL) /* recovery was shorter */
-        left = omi_sim_crash(s->env, s->crash_mode, s->seed);
+        left = script_clone(s, s->crash_mode);
     s->crash_left = 0;
     env_replace(s, left);
     bool lost = s->crash_mode != OMI_CRASH_KEEP_ALL ||
@@ -162,6 +170,9 @@ void script_open(struct script_run *s)
     omen_err err = OMEN_OK;
     for (int i = 0; i < OPEN_TRIES; i++) {
         err = open_once(s);
+        s->gave_up = err == OMEN_CORRUPT && s->crashed_on_lie;
+        if (s->gave_up)
+            return;
         if (script_judge(s, err, "opening"))
             break;
         s->opens++;
@@ -468,7 +479,7 @@ void script_kill(struct script_run *s)
     script_snapshot_end(s);
     script_iter_end(s);
     script_pause(s);
-    env_replace(s, omi_sim_crash(s->env, OMI_CRASH_KEEP_ALL, s->seed));
+    env_replace(s, script_clone(s, OMI_CRASH_KEEP_ALL));
     if (script_fired(s) && (s->faults->loses_pending || s->faults->loses_pages))
         s->acked = s->synced;
     script_resume(s);

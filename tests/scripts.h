@@ -73,8 +73,10 @@ struct script_run {
     struct script_state states[SCRIPT_WRITES + 1]; /* after write i of this history */
     uint32_t issued, acked, synced;
     uint32_t next_id;
+    uint64_t clones;     /* made so far: each has random numbers of its own */
     uint32_t opens;      /* that failed; after a few the script gives up */
     bool gave_up;        /* nothing is done any more */
+    bool crashed_on_lie; /* a crash after a sync that lied: it may not open any more */
     bool full;           /* the disk is small on purpose: FULL is no surprise */
     uint64_t errors;     /* calls that failed */
     uint64_t crash_left; /* steps until recovery crashes; 0: it does not */
@@ -141,6 +143,9 @@ void script_crash_recovery(struct script_run *s, uint64_t steps, enum omi_crash_
 void script_damage_indexes(struct script_run *s);
 /* Only said of a run in which nothing failed. */
 void script_expect(struct script_run *s, bool fact, const char *words);
+
+/* What a crash now would leave; fails when memory is short. */
+struct omi_env *script_clone(struct script_run *s, enum omi_crash_mode mode);
 
 bool script_fired(struct script_run *s);
 void script_pause(struct script_run *s);
