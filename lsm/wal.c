@@ -362,10 +362,12 @@ omen_err omi_wal_sync(struct omi_wal *w, uint64_t position)
 
 omen_err omi_wal_settle(struct omi_wal *w)
 {
-    omen_err err = omi_wal_status(w);
-    if (err != OMEN_OK)
-        return err;
     omi_mutex_lock(&w->sync_mu);
+    omen_err err = omi_wal_status(w); /* another's sync may have failed while this one waited */
+    if (err != OMEN_OK) {
+        omi_mutex_unlock(&w->sync_mu);
+        return err;
+    }
     omi_mutex_lock(&w->mu);
     uint64_t number = active(w)->number;
     bool fresh = active(w)->synced == 0, names = w->names_pending;
