@@ -149,18 +149,23 @@ static void recovery_crashed(struct script_run *s)
     script_resume(s);
 }
 
-static omen_err open_once(struct script_run *s)
+static omen_err open_plainly(struct script_run *s)
 {
-    bool crash = s->crash_left > 0;
     omen_err err = script_db_open(s->env, s->threads, &s->db);
     if (script_fired(s) && s->faults->spoils) /* recovery may have taken the log for torn */
         s->acked = s->synced = 0;
-    if (crash) {
-        (void)script_judge(s, err, "opening, to crash in it");
-        recovery_crashed(s);
-        err = script_db_open(s->env, s->threads, &s->db);
-    }
     return err;
+}
+
+static omen_err open_once(struct script_run *s)
+{
+    bool crash = s->crash_left > 0;
+    omen_err err = open_plainly(s);
+    if (!crash)
+        return err;
+    (void)script_judge(s, err, "opening, to crash in it");
+    recovery_crashed(s);
+    return open_plainly(s);
 }
 
 void script_open(struct script_run *s)
