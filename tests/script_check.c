@@ -390,6 +390,7 @@ void script_check_end(struct script_run *s)
                  omen_err_name(err), omen_last_error());
     bool lost = script_fired(s) && (s->faults->loses_pages || s->faults->spoils);
     (void)script_match(s, db, lost ? s->synced : s->acked, "at the end");
+    s->on_step = NULL; /* from here on there are keys that are no script's */
     leftovers_check(s, db);
     use_check(s, db);
     copy_check(s);

@@ -249,6 +249,7 @@ static void set_option(struct script_run *s)
 const struct script scripts[] = {
     {"open-new", open_new, 0, 100},
     {"put-sync", put_sync, SCRIPT_THREADS, 200},
+    {"reopen-killed", reopen_killed, 0, 200},
     {"batch", batches, SCRIPT_THREADS, 200},
     {"overwrite-delete", overwrite_delete, SCRIPT_THREADS, 200},
     {"flush", flush, SCRIPT_THREADS, 600},
@@ -257,7 +258,6 @@ const struct script scripts[] = {
     {"manifest-roll", manifest_roll, 0, 100},
     {"delete-obsolete", delete_obsolete, SCRIPT_THREADS, 600},
     {"reopen-clean", reopen_clean, 0, 200},
-    {"reopen-killed", reopen_killed, 0, 200},
     {"crash-in-recovery", crash_in_recovery, 0, 200},
     {"disk-full", disk_full, 0, 3800},
     {"index-rebuild", index_rebuild, SCRIPT_DAMAGES, 600},
