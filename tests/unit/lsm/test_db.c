@@ -579,3 +579,53 @@ Test(db, the_empty_key_may_be_null, .init = setup, .fini = teardown)
     }
     cr_assert_eq(omen_close(db), OMEN_OK);
 }
+
+/* ---- nothing left behind --------------------------------------------------------------------- */
+
+static omen_err count_table(void *ctx, const struct omi_dir_entry *e)
+{
+    uint64_t *count = ctx;
+    size_t n = strlen(e->name);
+    *count += n > 4 && strcmp(e->name + n - 4, ".sst") == 0;
+    return OMEN_OK;
+}
+
+static void count_live(void *ctx, const omen_table_info *info)
+{
+    (void)info;
+    ++*(uint64_t *)ctx;
+}
+
+static void merge_until_idle(struct omi_env *env)
+{
+    omen_options o = {.struct_bytes = sizeof(o), .flags = OMEN_CREATE_IF_MISSING};
+    omen_db *db;
+    struct omi_dir *dir;
+    char key[16];
+    uint64_t files = 0, live = 0;
+    cr_assert_eq(omen_options_from_string("size_ratio=2,runs_upper=1,memory_bytes=4M", &o), 0);
+    cr_assert_eq(omi_db_open(env, "/db", &o, &db), OMEN_OK, "%s", omen_last_error());
+    for (int i = 0; i < 12; i++) {
+        snprintf(key, sizeof(key), "key%d", i % 5);
+        put(db, key, "value");
+        cr_assert_eq(omen_flush(db), OMEN_OK);
+    }
+    cr_assert_eq(omen_wait_idle(db), OMEN_OK);
+    cr_assert_eq(omen_list_tables(db, count_live, &live), OMEN_OK);
+    cr_assert_eq(omi_dir_open(env, "/db", false, &dir), OMEN_OK);
+    cr_assert_eq(omi_dir_list(dir, count_table, &files), OMEN_OK);
+    omi_dir_close(dir);
+    cr_assert_eq(files, live, "%lu files of %lu tables", (unsigned long)files, (unsigned long)live);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
+Test(db, when_idle_the_inputs_of_merges_are_gone)
+{
+    for (uint64_t seed = 1; seed <= 60; seed++) { /* in many orders of the threads' steps */
+        struct omi_env *env = omi_sim_create(seed);
+        cr_assert(env != NULL);
+        omi_sim_turns(env, seed, 3);
+        merge_until_idle(env);
+        omi_sim_destroy(env);
+    }
+}
