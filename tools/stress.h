@@ -296,7 +296,8 @@ int stress_main_kill(const struct stress_plan *plan); /* stress_kill.c */
 int stress_main_fs(const struct stress_plan *plan);   /* stress_kill.c */
 /* One run of sim mode with plan->ops operations, in this process. */
 void stress_sim_once(const struct stress_plan *plan, struct stress_page *page);
-/* Looks for a smaller plan that fails, too; prints it and its operations (stress_shrink.c). */
-void stress_shrink(const struct stress_plan *plan);
+/* Looks for a smaller plan that fails (or hangs), too; prints it and its operations
+ * (stress_shrink.c). */
+void stress_shrink(const struct stress_plan *plan, bool hangs);
 
 #endif

@@ -16,11 +16,13 @@
 #include "tools/stress.h"
 #include "tools/text.h"
 
-enum { SHRINK_S = 60, TRY_S = 20, SHOWN_LINES = 60 };
+enum { SHRINK_S = 60, TRY_S = 20, HANG_S = 8, SHOWN_LINES = 60 };
 
 static double end_s;
+static bool hanging; /* what is looked for does not end */
 
-/* Runs plan in a child whose words go to log; true when it fails. */
+/* Runs plan in a child whose words go to log; true when it fails. Time that runs out is a failure when
+ * the first one was of that kind. */
 static bool fails(const struct stress_plan *plan, const char *log)
 {
     struct stress_page *page = stress_page_make();
@@ -32,13 +34,15 @@ static bool fails(const struct stress_plan *plan, const char *log)
             dup2(fd, STDOUT_FILENO);
             dup2(fd, STDERR_FILENO);
         }
-        alarm(TRY_S); /* one that hangs fails, too */
+        alarm(hanging ? HANG_S : TRY_S);
         stress_sim_once(plan, page);
         _exit(0);
     }
     int status = 0;
-    return child > 0 && waitpid(child, &status, 0) == child &&
-           !(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return false;
+    return WIFEXITED(status) ? WEXITSTATUS(status) != 0 && !hanging
+                             : (WTERMSIG(status) == SIGALRM) == hanging;
 }
 
 static bool still_fails(const struct stress_plan *plan)
@@ -99,8 +103,9 @@ static void show(const char *log)
         fputs(tail[i % SHOWN_LINES], stderr);
 }
 
-void stress_shrink(const struct stress_plan *plan)
+void stress_shrink(const struct stress_plan *plan, bool hangs)
 {
+    hanging = hangs;
     const char *tmp = getenv("TMPDIR");
     char to[STRESS_PATH_BYTES], log[STRESS_PATH_BYTES + 32];
     snprintf(to, sizeof(to), "%s/failed-%" PRIu64,

@@ -4,10 +4,12 @@
  * Work inline, or threads that take turns.
  */
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "io/base/turns.h"
@@ -16,7 +18,7 @@
 #include "tools/text.h"
 
 enum { RUN_OPS_MAX = 4000, ROUND_OPS_MAX = 300, DEPTH_MAX = 2, RECOVERY_STEPS = 24 };
-enum { COME_BACK_TRIES = 100, COME_BACK_US = 100000 };
+enum { COME_BACK_TRIES = 100, COME_BACK_US = 100000, STUCK_S = 60 };
 
 /* One crash: what of env is kept, and how it may be made once more for a look. */
 struct crash {
@@ -78,9 +80,13 @@ static void crash_check(struct crash *c)
     uint64_t prefixes[STRESS_THREADS_MAX], again[STRESS_THREADS_MAX];
     c->kept = c->kept && c->mode == OMI_CRASH_KEEP_ALL;
     last = *c;
+    if (run->plan.verbose)
+        fprintf(stderr, "  crash: mode %d, depth %d%s\n", c->mode, c->depth,
+                c->kept ? ", kept" : "");
     c->clone = omi_sim_crash(c->env, c->mode, c->seed);
     if (c->clone == NULL)
         stress_fail("no memory for a crash clone");
+    omi_sim_capacity(c->clone, UINT64_MAX); /* opening may write what the log holds */
     c->at = omi_sim_steps(c->clone) + 1 + stress_below(&r, RECOVERY_STEPS);
     if (c->depth < DEPTH_MAX && stress_one_in(&r, 3))
         omi_sim_on_step(c->clone, recovery_step, c);
@@ -136,22 +142,36 @@ static void sim_calm(struct stress_run *run)
     omi_sim_capacity(run->env, UINT64_MAX);
 }
 
+static void fault_say(const struct stress_run *run, const char *what, uint64_t n)
+{
+    if (run->plan.verbose)
+        fprintf(stderr, "  faults: %s %" PRIu64 "\n", what, n);
+}
+
 static void faults_begin(struct stress_run *run)
 {
     struct stress_rng *r = &run->rng;
     run->faulty = true;
     if (stress_one_in(r, 4)) { /* a disk that fills up */
-        omi_sim_capacity(run->env, omi_sim_used(run->env) + stress_below(r, 400000));
+        uint64_t room = stress_below(r, 400000);
+        fault_say(run, "room left", room);
+        omi_sim_capacity(run->env, omi_sim_used(run->env) + room);
         return;
     }
     for (uint64_t n = 1 + stress_below(r, 2); n > 0; n--) {
         enum omi_sim_fault kind = faults[stress_below(r, sizeof(faults) / sizeof(faults[0]))];
         run->sync_failed =
             run->sync_failed || kind == OMI_FAULT_SYNC || kind == OMI_FAULT_SYNC_REVERT;
-        if (stress_one_in(r, 2))
-            omi_sim_fail(run->env, kind, 1 + stress_below(r, 100), stress_one_in(r, 4));
-        else
-            omi_sim_fail_rate(run->env, kind, 2 + stress_below(r, 300));
+        uint64_t nth = 1 + stress_below(r, 100), one_in = 2 + stress_below(r, 300);
+        bool lasting = stress_one_in(r, 4);
+        fault_say(run, "kind", kind);
+        if (stress_one_in(r, 2)) {
+            fault_say(run, lasting ? "from call" : "call", nth);
+            omi_sim_fail(run->env, kind, nth, lasting);
+        } else {
+            fault_say(run, "one call in", one_in);
+            omi_sim_fail_rate(run->env, kind, one_in);
+        }
     }
 }
 
@@ -189,9 +209,13 @@ static void crash_for_real(struct stress_run *run)
     bool kept = mode == OMI_CRASH_KEEP_ALL && !run->sync_failed, faulty = run->faulty;
     for (uint32_t t = 0; t < run->plan.threads; t++)
         stress_read_release(&run->workers[t]);
+    struct omi_turns *here = omi_turns_here;
+    omi_turns_here = NULL; /* nobody goes on while it is made */
     struct omi_env *clone = omi_sim_crash(before, mode, seed);
+    omi_turns_here = here;
     if (clone == NULL)
         stress_fail("no memory for a crash clone");
+    omi_sim_capacity(clone, UINT64_MAX);
     omen_db *db = run->db;
     run->db = NULL;
     omen_err err = omen_close(db);
@@ -297,6 +321,27 @@ static _Noreturn void runs_child(const struct stress_plan *plan, struct stress_p
     exit(0); /* leaks are looked for */
 }
 
+/* Its status, or SIGKILL's when nothing has moved for STUCK_S and it was killed. */
+static int child_watch(pid_t child, const struct stress_page *page)
+{
+    const struct timespec poll = {.tv_nsec = 20000000};
+    uint64_t before = 0;
+    int status = 0;
+    double moved_s = omt_now_s();
+    for (;;) {
+        pid_t done = waitpid(child, &status, WNOHANG);
+        if (done != 0)
+            return done == child ? status : -1;
+        nanosleep(&poll, NULL);
+        uint64_t now = page->steps + page->crashes + page->checks + page->recovery_crashes;
+        if (now != before)
+            moved_s = omt_now_s();
+        before = now;
+        if (omt_now_s() - moved_s > STUCK_S)
+            kill(child, SIGKILL);
+    }
+}
+
 int stress_main_sim(const struct stress_plan *plan)
 {
     struct stress_page *page = stress_page_make();
@@ -306,19 +351,26 @@ int stress_main_sim(const struct stress_plan *plan)
     pid_t child = fork();
     if (child == 0)
         runs_child(plan, page, end_s);
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) != child)
+    if (child < 0)
         stress_fail("no child process");
+    int status = child_watch(child, page);
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
         stress_summary(plan, page, omt_now_s() - start_s);
         return 0;
     }
-    if (WIFSIGNALED(status))
+    bool hangs = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    if (hangs)
+        fprintf(stderr, "FAILED: nothing has moved for %d s\n", STUCK_S);
+    else if (WIFSIGNALED(status))
         fprintf(stderr, "FAILED: signal %d\n", WTERMSIG(status));
     struct stress_plan one = plan_of(plan, page, 0);
     one.seed = page->run_seed;
     one.ops = page->run_ops;
     stress_plan_draw(&one);
-    stress_shrink(&one);
+    char line[STRESS_OPTIONS_BYTES];
+    stress_plan_replay(&one, line, sizeof(line));
+    if (WIFSIGNALED(status)) /* else it has said so itself */
+        fprintf(stderr, "replay: %s\n", line);
+    stress_shrink(&one, hangs);
     return 1;
 }
