@@ -190,6 +190,19 @@ omen_err omi_wal_release(struct omi_wal *w, uint64_t floor)
 
 /* ---- append ---------------------------------------------------------------------------------- */
 
+/* Somebody's sync may have made the tail durable, and nothing has made its end so: before a later
+ * segment may claim to be durable, this one is synced once more. */
+static omen_err cut_off(struct omi_wal *w, struct omi_file *file, uint64_t at)
+{
+    omi_mutex_lock(&w->sync_mu); /* no sync that began before the cut ends after it */
+    omen_err err = file->env->ops->file_truncate(file, at);
+    omi_mutex_lock(&w->mu);
+    active(w)->synced = 0;
+    omi_mutex_unlock(&w->mu);
+    omi_mutex_unlock(&w->sync_mu);
+    return err;
+}
+
 /* A frame that the disk had no room for is cut off again, so it is certain that it is not there; a
  * segment that had such a tail is not appended to. Anything else that fails ends the log. */
 static omen_err append_failed(struct omi_wal *w, omen_err err, struct omi_file *file, uint64_t at)
@@ -200,7 +213,7 @@ static omen_err append_failed(struct omi_wal *w, omen_err err, struct omi_file *
     }
     if (err != OMEN_FULL)
         return seal(w, OMEN_UNKNOWN);
-    if (file->env->ops->file_truncate(file, at) != OMEN_OK)
+    if (cut_off(w, file, at) != OMEN_OK)
         return seal(w, OMEN_UNKNOWN);
     w->torn = true;
     return OMEN_FULL;

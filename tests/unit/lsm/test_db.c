@@ -629,3 +629,57 @@ Test(db, when_idle_the_inputs_of_merges_are_gone)
         omi_sim_destroy(env);
     }
 }
+
+/* ---- a frame that the disk had no room for --------------------------------------------------- */
+
+struct syncs {
+    omen_db *db;
+    int count;
+};
+
+static void sync_often(void *arg)
+{
+    struct syncs *s = arg;
+    for (int i = 0; i < s->count; i++)
+        cr_assert_eq(omen_sync(s->db), OMEN_OK, "%s", omen_last_error());
+}
+
+/* Some puts meet a full disk while another thread syncs; then the power fails. */
+static void fill_beside_syncs(struct omi_env *env, uint64_t seed)
+{
+    omen_write_options durable = {.struct_bytes = sizeof(durable), .flags = OMEN_SYNC};
+    omen_db *db, *after;
+    void *thread;
+    cr_assert_eq(open_sim(env, &db), OMEN_OK);
+    struct syncs s = {db, 12};
+    cr_assert_eq(env->ops->thread_start(env, sync_often, &s, &thread), OMEN_OK);
+    omi_sim_fail(env, OMI_FAULT_NO_SPACE, 3 + seed % 8, false);
+    for (int i = 0; i < 12; i++) {
+        omen_err err = omen_put(db, NULL, text("key"), text("value"));
+        cr_assert(err == OMEN_OK || err == OMEN_FULL, "%s", omen_last_error());
+        if (err == OMEN_FULL)
+            env->ops->sleep_us(env, 1000000);
+    }
+    env->ops->thread_join(env, thread);
+    cr_assert_eq(omen_put(db, &durable, text("last"), text("value")), OMEN_OK);
+    cr_assert_eq(omen_put(db, NULL, text("key"), text("value")), OMEN_OK);
+    cr_assert_eq(omen_sync(db), OMEN_OK);
+    struct omi_env *clone = omi_sim_crash(env, OMI_CRASH_STRICT, seed);
+    cr_assert_eq(open_sim(clone, &after), OMEN_OK, "seed %lu: %s", (unsigned long)seed,
+                 omen_last_error());
+    expect(after, "last", "value");
+    cr_assert_eq(omen_close(after), OMEN_OK);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(clone);
+}
+
+Test(db, a_sync_amid_a_full_disk_does_not_bring_a_cut_off_frame_back)
+{
+    for (uint64_t seed = 1; seed <= 300; seed++) { /* in many orders of the threads' steps */
+        struct omi_env *env = omi_sim_create(seed);
+        cr_assert(env != NULL);
+        omi_sim_turns(env, seed, 2);
+        fill_beside_syncs(env, seed);
+        omi_sim_destroy(env);
+    }
+}
