@@ -66,7 +66,8 @@ struct omi_env_ops {
                          const char *to);
     omen_err (*dir_remove)(struct omi_env *env, const char *path); /* an empty directory */
     /* Creates name if needed and locks it until the returned file is closed. OMEN_BUSY names the
-     * holder's pid (written into the file). Also excludes other handles of this process. */
+     * holder's pid (written into the file). Also excludes other handles of this process.
+     * OMEN_INVALID: the directory is another user's, and this one is not root. */
     omen_err (*dir_lock)(struct omi_dir *dir, const char *name, struct omi_file **out);
     omen_err (*dir_space)(struct omi_dir *dir, uint64_t *free_bytes_out);
     /* files */
@@ -166,10 +167,12 @@ static inline omen_err omi_file_close(struct omi_file *file)
 {
     return file != NULL ? file->env->ops->file_close(file) : OMEN_OK;
 }
+/* A read that fails is tried once more: some failures pass. */
 static inline omen_err omi_file_pread(struct omi_file *file, void *buffer, size_t size,
                                       uint64_t off, size_t *got_out)
 {
-    return file->env->ops->file_pread(file, buffer, size, off, got_out);
+    omen_err err = file->env->ops->file_pread(file, buffer, size, off, got_out);
+    return err != OMEN_IO ? err : file->env->ops->file_pread(file, buffer, size, off, got_out);
 }
 static inline omen_err omi_file_pwrite(struct omi_file *file, const void *bytes, size_t size,
                                        uint64_t off)

@@ -3,17 +3,17 @@
 #include "io/base/turns.h"
 #include "io/sim.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { CALL_NS = 1000 };                         /* what asking for the time costs */
 #define WALL_START_US UINT64_C(1767225600000000) /* 2026-01-01: no test depends on today */
 
-/* ---- steps, faults, random ------------------------------------------------------------------- */
+/* ---- steps, random --------------------------------------------------------------------------- */
 
 void omi_sim_step(struct omi_sim_env *s)
 {
+    omi_sim_delay(s);
     omi_mutex_lock(&s->mu);
     uint64_t number = s->steps + 1;
     void (*on_step)(void *ctx, uint64_t number) = s->on_step;
@@ -25,21 +25,6 @@ void omi_sim_step(struct omi_sim_env *s)
     s->steps++;
     s->now_ns += CALL_NS;
     omi_mutex_unlock(&s->mu);
-}
-
-bool omi_sim_trapped_locked(struct omi_sim_env *s, enum omi_sim_fault kind)
-{
-    struct omi_sim_trap *trap = &s->traps[kind];
-    trap->calls++;
-    if (trap->left == 0)
-        return false;
-    if (trap->left > 1) {
-        trap->left--;
-        return false;
-    }
-    if (!trap->persistent)
-        trap->left = 0;
-    return true;
 }
 
 uint64_t omi_sim_random_locked(struct omi_sim_env *s)
@@ -62,30 +47,6 @@ void omi_sim_on_step(struct omi_env *env, void (*step)(void *ctx, uint64_t numbe
     omi_mutex_unlock(&s->mu);
 }
 
-void omi_sim_fail(struct omi_env *env, enum omi_sim_fault kind, uint64_t nth, bool persistent)
-{
-    struct omi_sim_env *s = omi_sim_env_of(env);
-    assert((unsigned)kind < OMI_SIM_TRAPS);
-    omi_mutex_lock(&s->mu);
-    s->traps[kind].left = nth;
-    s->traps[kind].persistent = persistent;
-    omi_mutex_unlock(&s->mu);
-}
-
-uint64_t omi_sim_calls(const struct omi_env *env, enum omi_sim_fault kind)
-{
-    assert((unsigned)kind < OMI_SIM_TRAPS);
-    return ((const struct omi_sim_env *)env)->traps[kind].calls;
-}
-
-void omi_sim_quota(struct omi_env *env, uint64_t bytes)
-{
-    struct omi_sim_env *s = omi_sim_env_of(env);
-    omi_mutex_lock(&s->mu);
-    s->quota = bytes;
-    omi_mutex_unlock(&s->mu);
-}
-
 void omi_sim_ignore_file_sync(struct omi_env *env, bool on)
 {
     struct omi_sim_env *s = omi_sim_env_of(env);
@@ -100,51 +61,6 @@ void omi_sim_ignore_dir_sync(struct omi_env *env, bool on)
     omi_mutex_lock(&s->mu);
     s->ignore_dir_sync = on;
     omi_mutex_unlock(&s->mu);
-}
-
-/* ---- damage ---------------------------------------------------------------------------------- */
-
-static bool image_flip(struct omi_sim_image **image, uint64_t off, uint8_t mask)
-{
-    uint8_t byte = 0;
-    if (omi_sim_image_read(*image, off, &byte, 1) != 1)
-        return true; /* not there */
-    if (!omi_sim_image_prepare(image, off, 1))
-        return false;
-    byte ^= mask;
-    omi_sim_image_write(*image, off, &byte, 1);
-    return true;
-}
-
-static omen_err damage_locked(struct omi_sim_env *s, const char *dir, const char *name,
-                              uint64_t off, uint8_t mask) OMI_REQUIRES(s->mu)
-{
-    struct omi_sim_directory *d = omi_sim_directory_find_locked(s, dir);
-    struct omi_sim_inode *inode = d != NULL ? omi_sim_names_find(&d->current, name) : NULL;
-    if (inode == NULL)
-        return OMEN_NOT_FOUND;
-    if (off >= inode->current->size)
-        return omi_fail(OMEN_INVALID, 0, "%s/%s: damage at %" PRIu64 ", past its %" PRIu64 " bytes",
-                        dir, name, off, inode->current->size);
-    if (!image_flip(&inode->current, off, mask) || !image_flip(&inode->durable, off, mask))
-        return omi_fail(OMEN_NO_MEMORY, 0, "%s/%s", dir, name);
-    /* What is pending becomes durable later, so it is damaged too. */
-    for (size_t i = 0; i < inode->op_count; i++) {
-        const struct omi_sim_op *op = &inode->ops[i];
-        if (op->kind == OMI_SIM_WRITE && off >= op->off && off - op->off < op->size)
-            inode->log[op->log_off + (off - op->off)] ^= mask;
-    }
-    return OMEN_OK;
-}
-
-omen_err omi_sim_damage(struct omi_env *env, const char *dir, const char *name, uint64_t off,
-                        unsigned bit)
-{
-    struct omi_sim_env *s = omi_sim_env_of(env);
-    omi_mutex_lock(&s->mu);
-    omen_err err = damage_locked(s, dir, name, off, (uint8_t)(1u << (bit & 7)));
-    omi_mutex_unlock(&s->mu);
-    return err;
 }
 
 /* ---- time, random, threads, batches ---------------------------------------------------------- */
@@ -255,7 +171,8 @@ struct omi_sim_env *omi_sim_env_make(uint64_t seed)
         return NULL;
     s->base.ops = &sim_ops;
     s->random_state = omi_sim_draw(seed, 0, 0);
-    s->quota = UINT64_MAX;
+    s->fault_seed = omi_sim_draw(seed, 3, 0);
+    s->capacity = UINT64_MAX;
     omi_mutex_init(&s->mu);
     return s;
 }

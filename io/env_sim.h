@@ -17,8 +17,9 @@ enum omi_crash_mode {
     OMI_CRASH_STRICT,   /* everything pending is lost */
     OMI_CRASH_KEEP_ALL, /* everything pending is kept (a process kill) */
     OMI_CRASH_PREFIX,   /* per file and directory: the first n pending operations, in order */
-    OMI_CRASH_PAGES,    /* each 4 KiB page of pending data kept or lost on its own */
-    OMI_CRASH_SECTORS,  /* each 512 B of pending data old or new on its own */
+    OMI_CRASH_PAGES,    /* each 4 KiB page on its own as it was at some moment since the sync, as
+                           likely its first or its last as any other */
+    OMI_CRASH_SECTORS,  /* the same for each 512 B */
     OMI_CRASH_TORN,     /* all kept but the last write of each file, cut at 512 B */
     OMI_CRASH_SIZE,     /* sizes have grown, pending contents are zeros or garbage */
     OMI_CRASH_NAMES,    /* data kept; directory operations a random subset, out of order between
@@ -46,23 +47,50 @@ uint64_t omi_sim_steps(const struct omi_env *env);
  * The callback gets ctx and the number of the step to come. */
 void omi_sim_on_step(struct omi_env *env, void (*step)(void *ctx, uint64_t number), void *ctx);
 
-enum omi_sim_fault { /* of the n-th call of the kind; each call counts */
-                     OMI_FAULT_NONE,
-                     OMI_FAULT_READ,  /* EIO from pread */
-                     OMI_FAULT_WRITE, /* EIO from pwrite, half of the bytes written */
-                     OMI_FAULT_SYNC, /* EIO from sync; the pages count as clean, pending data is lost at a crash */
-                     OMI_FAULT_NAME, /* EIO from create, rename, unlink, link, dir_sync */
-                     OMI_FAULT_FLIP  /* a read returns one flipped bit */
+/* Each kind counts the calls that it could hit. What a read fault spoils is the answer alone, one
+ * 512-byte sector or bit of it: the file stays right, and so is a second read. */
+enum omi_sim_fault {
+    OMI_FAULT_NONE,
+    OMI_FAULT_READ,        /* EIO from pread */
+    OMI_FAULT_WRITE,       /* EIO from pwrite, half of the bytes written; from truncate */
+    OMI_FAULT_SYNC,        /* EIO from sync; the pages count as clean and show on, but what was
+                              pending is lost at a crash */
+    OMI_FAULT_NAME,        /* EIO from create, rename, unlink, link, mkdir, rmdir, dir_sync */
+    OMI_FAULT_FLIP,        /* a read returns one flipped bit */
+    OMI_FAULT_OPEN,        /* EMFILE from opening a file or directory, dir_lock, dir_list */
+    OMI_FAULT_NO_SPACE,    /* ENOSPC from pwrite, half of the bytes written; from create, rename,
+                              link, mkdir, allocate */
+    OMI_FAULT_SYNC_REVERT, /* EIO from sync; readers too see the durable contents again */
+    OMI_FAULT_SYNC_LATE,   /* loses as OMI_FAULT_SYNC does, but says OK; the next sync of that file
+                              makes its own part durable and says EIO */
+    OMI_FAULT_ZERO,        /* a read returns a sector of zeros */
+    OMI_FAULT_STALE,       /* ... as before the last write that changed it; zeros if that was the
+                              first */
+    OMI_FAULT_MISDIRECTED, /* ... of another place of the file, or of another file */
+    OMI_FAULT_SLOW,        /* a call that goes to the disk takes 2 s of simulated time */
+    OMI_FAULT_STUCK,       /* ... 120 s */
+    OMI_FAULT_KINDS
 };
-/* The nth (from 1) matching call fails; persistent: and all after it. nth 0 disarms. */
+/* The nth (from 1) matching call fails; persistent: and all after it. nth 0 disarms, and with
+ * OMI_FAULT_NONE it disarms every kind, rates included. */
 void omi_sim_fail(struct omi_env *env, enum omi_sim_fault kind, uint64_t nth, bool persistent);
+/* One matching call in one_in fails, drawn from the env's seed; 0: none. Beside omi_sim_fail. */
+void omi_sim_fail_rate(struct omi_env *env, enum omi_sim_fault kind, uint64_t one_in);
 /* Calls of that kind so far. */
 uint64_t omi_sim_calls(const struct omi_env *env, enum omi_sim_fault kind);
-/* Bytes that may still be written before OMEN_FULL; UINT64_MAX: no limit. */
-void omi_sim_quota(struct omi_env *env, uint64_t bytes);
+/* Calls that were made to fail so far, of all kinds. */
+uint64_t omi_sim_faults(const struct omi_env *env);
+/* A disk of so many bytes, for crash clones too; UINT64_MAX: no limit. A file takes its size, or
+ * what was allocated if that is more, while it has a name or a handle. */
+void omi_sim_capacity(struct omi_env *env, uint64_t bytes);
+/* What the files take now. */
+uint64_t omi_sim_used(struct omi_env *env);
 /* Flips bit (off*8+bit) of a file's durable and current contents. */
 omen_err omi_sim_damage(struct omi_env *env, const char *dir, const char *name, uint64_t off,
                         unsigned bit);
+/* Changes size bytes at off, all within the file, in its durable and current contents. */
+omen_err omi_sim_overwrite(struct omi_env *env, const char *dir, const char *name, uint64_t off,
+                           const void *bytes, size_t size);
 /* Test-only misbehaviour for the mutation check: syncs that do nothing. */
 void omi_sim_ignore_file_sync(struct omi_env *env, bool on);
 void omi_sim_ignore_dir_sync(struct omi_env *env, bool on);

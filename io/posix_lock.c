@@ -56,6 +56,20 @@ static void pid_write(int fd)
         (void)!ftruncate(fd, size);
 }
 
+/* Files made here would be another user's than the directory's owner, who could not read them. */
+static omen_err owner_check(const struct omi_posix_dir *d)
+{
+    struct stat st;
+    if (fstat(d->fd, &st) != 0)
+        return omi_posix_fail(errno, d->path, "reading its attributes");
+    if (st.st_uid == geteuid() || geteuid() == 0)
+        return OMEN_OK;
+    return omi_fail(OMEN_INVALID, 0,
+                    "%s belongs to user %u, this process runs as user %u; run it as that one, or "
+                    "open read-only",
+                    d->path, st.st_uid, geteuid());
+}
+
 /* Locks the open file; *replaced: the name stands for another file by now. */
 static omen_err lock_take_locked(struct omi_posix_dir *d, const char *name,
                                  struct omi_posix_file *f, bool *replaced) OMI_REQUIRES(table_mu)
@@ -114,6 +128,8 @@ omen_err omi_posix_dir_lock(struct omi_dir *dir, const char *name, struct omi_fi
     *out = NULL;
     struct omi_posix_dir *d = omi_posix_dir_of(dir);
     omen_err err = omi_name_check(d->path, name);
+    if (err == OMEN_OK)
+        err = owner_check(d);
     if (err != OMEN_OK)
         return err;
     struct omi_posix_file *f = omi_posix_file_make(d, name);

@@ -27,12 +27,17 @@ struct omi_sim_inode {
     struct omi_sim_inode *twin;        /* in the clone being made; NULL otherwise */
     struct omi_sim_image *current;     /* what reads see */
     struct omi_sim_image *durable;
-    struct omi_sim_op *ops; /* durable + ops = current, unless lost */
+    struct omi_sim_image *before; /* sectors as they were before the last write that changed them */
+    struct omi_sim_op *ops;       /* durable + ops = current, unless lost */
     uint8_t *log;
     size_t op_count, op_capacity, log_size, log_capacity;
-    uint64_t id; /* in the order of making: what draws depend on */
+    uint64_t id;              /* in the order of making: what draws depend on */
+    uint64_t allocated_bytes; /* reserved on the disk, size included */
+    uint64_t mark;            /* the last count of space that met a name of it */
     unsigned refs;
-    bool lost; /* a failed sync dropped ops whose bytes current still shows */
+    unsigned handles; /* of refs, those that keep its space without a name */
+    bool lost;        /* a failed sync dropped ops whose bytes current still shows */
+    bool late;        /* the next sync tells of an earlier failure */
     bool locked;
 };
 
@@ -67,9 +72,9 @@ struct omi_sim_turns;
 struct omi_sim_trap {
     uint64_t calls; /* since the env was made */
     uint64_t left;  /* matching calls until one fails; 0: disarmed */
+    uint64_t one_in;
     bool persistent;
 };
-enum { OMI_SIM_TRAPS = OMI_FAULT_FLIP + 1 };
 
 struct omi_sim_env {
     struct omi_env base;
@@ -80,10 +85,12 @@ struct omi_sim_env {
     uint64_t random_state;
     uint64_t now_ns;
     uint64_t steps;
-    uint64_t quota;
+    uint64_t capacity;
+    uint64_t marks; /* counts of space so far */
     void (*on_step)(void *ctx, uint64_t number);
     void *on_step_ctx;
-    struct omi_sim_trap traps[OMI_SIM_TRAPS];
+    uint64_t fault_seed, faults;
+    struct omi_sim_trap traps[OMI_FAULT_KINDS];
     bool ignore_file_sync, ignore_dir_sync;
     struct omi_sim_turns *turns; /* NULL: no threads */
 };
@@ -118,9 +125,24 @@ static inline uint64_t omi_sim_draw(uint64_t seed, uint64_t a, uint64_t b)
 struct omi_sim_env *omi_sim_env_make(uint64_t seed);
 /* Before a call that writes, syncs or changes a name: calls the test's hook, without the lock. */
 void omi_sim_step(struct omi_sim_env *s);
+uint64_t omi_sim_random_locked(struct omi_sim_env *s) OMI_REQUIRES(s->mu);
+
+/* sim_fault.c */
 /* Counts a call; true: it is to fail. */
 bool omi_sim_trapped_locked(struct omi_sim_env *s, enum omi_sim_fault kind) OMI_REQUIRES(s->mu);
-uint64_t omi_sim_random_locked(struct omi_sim_env *s) OMI_REQUIRES(s->mu);
+/* Before a call that goes to the disk: a slow one takes its time here, without the lock. */
+void omi_sim_delay(struct omi_sim_env *s);
+/* Before a descriptor is made for path; OMEN_OK unless there is to be none. */
+omen_err omi_sim_open_fault_locked(struct omi_sim_env *s, const char *path) OMI_REQUIRES(s->mu);
+/* What reading does to the size bytes at off of a file, on their way. */
+void omi_sim_read_spoil_locked(struct omi_sim_env *s, const struct omi_sim_inode *inode,
+                               uint64_t off, uint8_t *bytes, size_t size) OMI_REQUIRES(s->mu);
+
+/* sim_space.c */
+omen_err omi_sim_dir_space(struct omi_dir *dir, uint64_t *free_bytes_out);
+/* The size that an open file may have on this disk; never less than what it takes. */
+uint64_t omi_sim_reach_locked(struct omi_sim_env *s, const struct omi_sim_inode *inode)
+    OMI_REQUIRES(s->mu);
 
 /* sim_turns.c: threads */
 OMEN_MUST_CHECK omen_err omi_sim_turns_start(struct omi_sim_turns *turns, void (*run)(void *arg),
@@ -141,6 +163,9 @@ bool omi_sim_inode_sync_locked(struct omi_sim_env *s, struct omi_sim_inode *inod
     OMI_REQUIRES(s->mu);
 /* A sync that failed: what was pending is clean to the system and not on the disk. */
 void omi_sim_inode_lose_locked(struct omi_sim_env *s, struct omi_sim_inode *inode)
+    OMI_REQUIRES(s->mu);
+/* Likewise, but the system has forgotten it as well. */
+void omi_sim_inode_revert_locked(struct omi_sim_env *s, struct omi_sim_inode *inode)
     OMI_REQUIRES(s->mu);
 /* Applies one pending change to an image. False when memory is short. */
 bool omi_sim_op_apply(const struct omi_sim_inode *inode, const struct omi_sim_op *op,
@@ -191,7 +216,6 @@ omen_err omi_sim_dir_unlink(struct omi_dir *dir, const char *name);
 omen_err omi_sim_dir_link(struct omi_dir *from_dir, const char *from, struct omi_dir *to_dir,
                           const char *to);
 omen_err omi_sim_dir_remove(struct omi_env *env, const char *path);
-omen_err omi_sim_dir_space(struct omi_dir *dir, uint64_t *free_bytes_out);
 
 /* sim_file.c */
 omen_err omi_sim_dir_lock(struct omi_dir *dir, const char *name, struct omi_file **out);

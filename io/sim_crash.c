@@ -54,55 +54,66 @@ static struct omi_sim_image *image_all(const struct omi_sim_inode *inode)
     return image_prefix(inode, inode->op_count);
 }
 
-/* Copies unit number unit of from. */
-static bool unit_copy(struct omi_sim_image **to, const struct omi_sim_image *from, uint64_t unit,
-                      size_t unit_bytes)
+/* The size when all is done. */
+static uint64_t size_all(const struct omi_sim_inode *inode)
 {
-    uint8_t bytes[OMI_SIM_PAGE];
-    uint64_t off = unit * unit_bytes;
-    size_t size = omi_sim_image_read(from, off, bytes, unit_bytes);
-    if (size == 0)
-        return true; /* cut off since */
-    if (!omi_sim_image_prepare(to, off, size))
-        return false;
-    omi_sim_image_write(*to, off, bytes, size);
+    uint64_t size = inode->durable->size;
+    for (size_t i = 0; i < inode->op_count; i++) {
+        const struct omi_sim_op *op = &inode->ops[i];
+        if (op->kind == OMI_SIM_TRUNCATE || op->off + op->size > size)
+            size = op->off + op->size;
+    }
+    return size;
+}
+
+/* How many of the pending operations a unit has seen: none, all, or those until the system happened
+ * to write it. */
+static size_t unit_op_count(const struct crash *c, const struct omi_sim_inode *inode, uint64_t unit)
+{
+    uint64_t pick = draw(c, inode->id, DRAW_UNIT, unit);
+    if (pick % 3 == 0)
+        return 0;
+    return pick % 3 == 1 ? inode->op_count : (size_t)(pick / 3 % (inode->op_count + 1));
+}
+
+/* The parts of write number index in units that have seen it. */
+static bool units_write(const struct crash *c, const struct omi_sim_inode *inode, size_t index,
+                        size_t unit_bytes, struct omi_sim_image **image)
+{
+    struct omi_sim_op part = inode->ops[index];
+    for (uint64_t end = part.off + part.size; part.off < end;) {
+        uint64_t unit = part.off / unit_bytes, next = (unit + 1) * unit_bytes;
+        part.size = (size_t)((next < end ? next : end) - part.off);
+        if (index < unit_op_count(c, inode, unit) && !omi_sim_op_apply(inode, &part, image))
+            return false;
+        part.off += part.size;
+        part.log_off += part.size;
+    }
     return true;
 }
 
-static bool units_mix(const struct crash *c, const struct omi_sim_inode *inode,
-                      const struct omi_sim_image *new_image, size_t unit_bytes,
+/* The size is one thing on its own, old or new, and with it the truncates. */
+static bool units_mix(const struct crash *c, const struct omi_sim_inode *inode, size_t unit_bytes,
                       struct omi_sim_image **image)
 {
-    uint64_t unit_last = UINT64_MAX; /* appends stay in one unit for long */
+    bool resized = draw(c, inode->id, DRAW_SIZE, 0) % 4 != 0;
     for (size_t i = 0; i < inode->op_count; i++) {
-        const struct omi_sim_op *op = &inode->ops[i];
-        if (op->kind != OMI_SIM_WRITE)
-            continue;
-        uint64_t end = (op->off + op->size - 1) / unit_bytes;
-        for (uint64_t unit = op->off / unit_bytes; unit <= end; unit++) {
-            if (unit == unit_last || (draw(c, inode->id, DRAW_UNIT, unit) & 1) == 0)
-                continue;
-            if (!unit_copy(image, new_image, unit, unit_bytes))
-                return false;
-            unit_last = unit;
-        }
+        bool done = true;
+        if (inode->ops[i].kind == OMI_SIM_WRITE)
+            done = units_write(c, inode, i, unit_bytes, image);
+        else if (resized)
+            done = omi_sim_op_apply(inode, &inode->ops[i], image);
+        if (!done)
+            return false;
     }
-    uint64_t size = new_image->size;
-    if (draw(c, inode->id, DRAW_SIZE, 0) % 4 == 0)
-        size = inode->durable->size;
-    return omi_sim_image_resize(image, size);
+    return omi_sim_image_resize(image, resized ? size_all(inode) : inode->durable->size);
 }
 
 static struct omi_sim_image *image_units(const struct crash *c, const struct omi_sim_inode *inode,
                                          size_t unit_bytes)
 {
-    struct omi_sim_image *new_image = image_all(inode);
-    if (new_image == NULL)
-        return NULL;
     struct omi_sim_image *image = omi_sim_image_ref(inode->durable);
-    bool mixed = units_mix(c, inode, new_image, unit_bytes, &image);
-    omi_sim_image_unref(new_image);
-    if (mixed)
+    if (units_mix(c, inode, unit_bytes, &image))
         return image;
     omi_sim_image_unref(image);
     return NULL;
@@ -177,12 +188,8 @@ static bool ops_spoil(const struct crash *c, const struct omi_sim_inode *inode,
 
 static struct omi_sim_image *image_grown(const struct crash *c, const struct omi_sim_inode *inode)
 {
-    struct omi_sim_image *new_image = image_all(inode);
-    if (new_image == NULL)
-        return NULL;
     struct omi_sim_image *image = omi_sim_image_ref(inode->durable);
-    uint64_t size = new_image->size > image->size ? new_image->size : image->size;
-    omi_sim_image_unref(new_image);
+    uint64_t size = size_all(inode) > image->size ? size_all(inode) : image->size;
     if (omi_sim_image_resize(&image, size) && ops_spoil(c, inode, &image))
         return image;
     omi_sim_image_unref(image);
@@ -216,6 +223,7 @@ static struct omi_sim_image *image_left(const struct crash *c, const struct omi_
 static bool pending_copy(const struct omi_sim_inode *from, struct omi_sim_inode *to)
 {
     to->lost = from->lost;
+    to->late = from->late;
     if (from->op_count == 0)
         return true;
     to->ops = malloc(from->op_count * sizeof(*to->ops));
@@ -247,8 +255,11 @@ static bool twin_fill(const struct crash *c, const struct omi_sim_inode *from,
     }
     omi_sim_image_unref(to->current);
     omi_sim_image_unref(to->durable);
+    omi_sim_image_unref(to->before);
     to->current = current;
     to->durable = durable;
+    to->before = omi_sim_image_ref(from->before);
+    to->allocated_bytes = from->allocated_bytes;
     return true;
 }
 
@@ -379,6 +390,7 @@ struct omi_env *omi_sim_crash(struct omi_env *env, enum omi_crash_mode mode, uin
     omi_mutex_lock(&c.from->mu);
     omi_mutex_lock(&c.to->mu);
     c.to->now_ns = c.from->now_ns;
+    c.to->capacity = c.from->capacity;
     for (const struct omi_sim_directory *d = c.from->directories; d != NULL && done; d = d->next)
         done = d->removed || directory_leave_locked(&c, d);
     for (struct omi_sim_inode *i = c.from->inodes; i != NULL; i = i->next) {

@@ -4,8 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define UNLIMITED_SPACE ((uint64_t)1 << 40) /* what an env without a quota says is free */
-
 static struct omi_sim_dir_handle *handle_of(struct omi_dir *dir)
 {
     return (struct omi_sim_dir_handle *)dir;
@@ -78,11 +76,27 @@ static omen_err no_memory(const struct omi_sim_directory *d)
     return omi_fail(OMEN_NO_MEMORY, 0, "simulated directory %s", d->path);
 }
 
+/* What an armed fault says of a change of path/name, or of path when name is NULL; grows: the
+ * change takes room on the disk. */
+static omen_err name_fault_locked(struct omi_sim_env *s, const char *path, const char *name,
+                                  bool grows, const char *doing) OMI_REQUIRES(s->mu)
+{
+    const char *slash = name != NULL ? "/" : "", *last = name != NULL ? name : "";
+    if (omi_sim_trapped_locked(s, OMI_FAULT_NAME))
+        return omi_fail(OMEN_IO, EIO, "%s%s%s: %s (injected)", path, slash, last, doing);
+    if (grows && omi_sim_trapped_locked(s, OMI_FAULT_NO_SPACE))
+        return omi_fail(OMEN_FULL, ENOSPC, "%s%s%s: %s (injected)", path, slash, last, doing);
+    return OMEN_OK;
+}
+
 /* "/" and "." are there from the start; anything else needs its parent. Names of directories are
  * durable when made, as dir_open syncs the parent. */
 static omen_err directory_open_locked(struct omi_sim_env *s, const char *path, bool create,
                                       struct omi_sim_directory **out) OMI_REQUIRES(s->mu)
 {
+    omen_err err = omi_sim_open_fault_locked(s, path);
+    if (err != OMEN_OK)
+        return err;
     *out = omi_sim_directory_find_locked(s, path);
     if (*out != NULL)
         return OMEN_OK;
@@ -96,8 +110,9 @@ static omen_err directory_open_locked(struct omi_sim_env *s, const char *path, b
     if (above == NULL)
         return omi_fail(OMEN_NOT_FOUND, 0, "directory %s: its parent directory does not exist",
                         path);
-    if (omi_sim_trapped_locked(s, OMI_FAULT_NAME))
-        return omi_fail(OMEN_IO, EIO, "%s: making the directory (injected)", path);
+    err = name_fault_locked(s, path, NULL, true, "making the directory");
+    if (err != OMEN_OK)
+        return err;
     *out = omi_sim_directory_make_locked(s, path);
     if (*out == NULL)
         return omi_fail(OMEN_NO_MEMORY, 0, "simulated directory %s", path);
@@ -122,6 +137,8 @@ omen_err omi_sim_dir_open(struct omi_env *env, const char *path, bool create, st
     omi_mutex_unlock(&s->mu);
     if (create && !there)
         omi_sim_step(s);
+    else
+        omi_sim_delay(s);
     handle->base.env = env;
     omi_mutex_lock(&s->mu);
     err = directory_open_locked(s, trimmed, create, &handle->at);
@@ -148,11 +165,9 @@ omen_err omi_sim_dir_sync(struct omi_dir *dir)
     struct omi_sim_env *s = omi_sim_env_of(dir->env);
     struct omi_sim_directory *d = handle_of(dir)->at;
     omi_sim_step(s);
-    omen_err err = OMEN_OK;
     omi_mutex_lock(&s->mu);
-    if (omi_sim_trapped_locked(s, OMI_FAULT_NAME)) {
-        err = omi_fail(OMEN_IO, EIO, "%s: syncing the directory (injected)", d->path);
-    } else if (!s->ignore_dir_sync) {
+    omen_err err = name_fault_locked(s, d->path, NULL, false, "syncing the directory");
+    if (err == OMEN_OK && !s->ignore_dir_sync) {
         for (size_t i = 0; i < d->op_count && err == OMEN_OK; i++) {
             const struct omi_sim_name_op *op = &d->ops[i];
             if (!omi_sim_names_change_locked(s, &d->durable, op->clear, op->set, op->inode))
@@ -217,11 +232,13 @@ omen_err omi_sim_dir_list(struct omi_dir *dir,
 {
     struct omi_sim_env *s = omi_sim_env_of(dir->env);
     struct omi_sim_directory *d = handle_of(dir)->at;
-    struct listing l;
+    struct listing l = {0};
+    omi_sim_delay(s);
     omi_mutex_lock(&s->mu);
-    bool filled = listing_fill_locked(s, d, &l);
+    omen_err err = omi_sim_open_fault_locked(s, d->path);
+    if (err == OMEN_OK && !listing_fill_locked(s, d, &l))
+        err = no_memory(d);
     omi_mutex_unlock(&s->mu);
-    omen_err err = filled ? OMEN_OK : no_memory(d);
     for (size_t i = 0; i < l.count && err == OMEN_OK; i++) {
         struct omi_dir_entry entry = {l.items[i].name, l.items[i].bytes, l.items[i].regular};
         err = each(ctx, &entry);
@@ -251,14 +268,15 @@ omen_err omi_sim_name_create_locked(struct omi_sim_env *s, struct omi_sim_direct
     *inode_out = NULL;
     if (d->removed)
         return OMEN_NOT_FOUND;
-    if (omi_sim_trapped_locked(s, OMI_FAULT_NAME))
-        return omi_fail(OMEN_IO, EIO, "%s/%s: creating (injected)", d->path, name);
+    omen_err err = name_fault_locked(s, d->path, name, true, "creating");
+    if (err != OMEN_OK)
+        return err;
     if (omi_sim_names_find(&d->current, name) != NULL || child_exists_locked(s, d, name))
         return omi_fail(OMEN_EXISTS, 0, "%s/%s: creating: it is there already", d->path, name);
     struct omi_sim_inode *inode = omi_sim_inode_make_locked(s);
     if (inode == NULL)
         return no_memory(d);
-    omen_err err = change_locked(s, d, NULL, name, inode);
+    err = change_locked(s, d, NULL, name, inode);
     if (err != OMEN_OK) {
         omi_sim_inode_unref_locked(s, inode);
         return err;
@@ -270,8 +288,9 @@ omen_err omi_sim_name_create_locked(struct omi_sim_env *s, struct omi_sim_direct
 static omen_err rename_locked(struct omi_sim_env *s, struct omi_sim_directory *d, const char *from,
                               const char *to) OMI_REQUIRES(s->mu)
 {
-    if (omi_sim_trapped_locked(s, OMI_FAULT_NAME))
-        return omi_fail(OMEN_IO, EIO, "%s/%s: renaming (injected)", d->path, from);
+    omen_err err = name_fault_locked(s, d->path, from, true, "renaming");
+    if (err != OMEN_OK)
+        return err;
     struct omi_sim_inode *inode = omi_sim_names_find(&d->current, from);
     if (inode == NULL)
         return OMEN_NOT_FOUND;
@@ -301,8 +320,9 @@ omen_err omi_sim_dir_rename(struct omi_dir *dir, const char *from, const char *t
 static omen_err unlink_locked(struct omi_sim_env *s, struct omi_sim_directory *d, const char *name)
     OMI_REQUIRES(s->mu)
 {
-    if (omi_sim_trapped_locked(s, OMI_FAULT_NAME))
-        return omi_fail(OMEN_IO, EIO, "%s/%s: deleting (injected)", d->path, name);
+    omen_err err = name_fault_locked(s, d->path, name, false, "deleting");
+    if (err != OMEN_OK)
+        return err;
     if (child_exists_locked(s, d, name))
         return omi_fail(OMEN_IO, EISDIR, "%s/%s: deleting", d->path, name);
     if (omi_sim_names_find(&d->current, name) == NULL)
@@ -328,8 +348,9 @@ static omen_err link_locked(struct omi_sim_env *s, const struct omi_sim_director
                             const char *from, struct omi_sim_directory *t, const char *to)
     OMI_REQUIRES(s->mu)
 {
-    if (omi_sim_trapped_locked(s, OMI_FAULT_NAME))
-        return omi_fail(OMEN_IO, EIO, "%s/%s: linking (injected)", t->path, to);
+    omen_err err = name_fault_locked(s, t->path, to, true, "linking");
+    if (err != OMEN_OK)
+        return err;
     struct omi_sim_inode *inode = omi_sim_names_find(&f->current, from);
     if (inode == NULL || t->removed)
         return OMEN_NOT_FOUND;
@@ -359,6 +380,9 @@ omen_err omi_sim_dir_link(struct omi_dir *from_dir, const char *from, struct omi
 
 static omen_err remove_locked(struct omi_sim_env *s, const char *path) OMI_REQUIRES(s->mu)
 {
+    omen_err err = name_fault_locked(s, path, NULL, false, "removing the directory");
+    if (err != OMEN_OK)
+        return err;
     struct omi_sim_directory *d = omi_sim_directory_find_locked(s, path);
     if (d == NULL)
         return OMEN_NOT_FOUND;
@@ -381,13 +405,4 @@ omen_err omi_sim_dir_remove(struct omi_env *env, const char *path)
     omen_err err = remove_locked(s, path);
     omi_mutex_unlock(&s->mu);
     return err;
-}
-
-omen_err omi_sim_dir_space(struct omi_dir *dir, uint64_t *free_bytes_out)
-{
-    struct omi_sim_env *s = omi_sim_env_of(dir->env);
-    omi_mutex_lock(&s->mu);
-    *free_bytes_out = s->quota == UINT64_MAX ? UNLIMITED_SPACE : s->quota;
-    omi_mutex_unlock(&s->mu);
-    return OMEN_OK;
 }

@@ -35,12 +35,17 @@ static omen_err open_locked(struct omi_sim_env *s, struct omi_sim_directory *d, 
                             enum omi_open_mode mode, struct omi_sim_inode **inode_out)
     OMI_REQUIRES(s->mu)
 {
-    if (mode == OMI_OPEN_CREATE)
-        return omi_sim_name_create_locked(s, d, name, inode_out);
-    *inode_out = omi_sim_names_find(&d->current, name);
-    if (*inode_out == NULL)
-        return OMEN_NOT_FOUND;
-    (*inode_out)->refs++;
+    if (mode == OMI_OPEN_CREATE) {
+        omen_err err = omi_sim_name_create_locked(s, d, name, inode_out);
+        if (err != OMEN_OK)
+            return err;
+    } else {
+        *inode_out = omi_sim_names_find(&d->current, name);
+        if (*inode_out == NULL)
+            return OMEN_NOT_FOUND;
+        (*inode_out)->refs++;
+    }
+    (*inode_out)->handles++;
     return OMEN_OK;
 }
 
@@ -59,8 +64,12 @@ omen_err omi_sim_file_open(struct omi_dir *dir, const char *name, enum omi_open_
         return omi_fail(OMEN_NO_MEMORY, 0, "%s/%s", d->path, name);
     if (mode == OMI_OPEN_CREATE)
         omi_sim_step(s);
+    else
+        omi_sim_delay(s);
     omi_mutex_lock(&s->mu);
-    err = open_locked(s, d, name, mode, &f->inode);
+    err = omi_sim_open_fault_locked(s, f->path);
+    if (err == OMEN_OK)
+        err = open_locked(s, d, name, mode, &f->inode);
     omi_mutex_unlock(&s->mu);
     if (err != OMEN_OK) {
         free(f);
@@ -84,11 +93,13 @@ static omen_err lock_locked(struct omi_sim_env *s, struct omi_sim_directory *d,
         omen_err err = omi_sim_name_create_locked(s, d, name, &inode);
         if (err != OMEN_OK)
             return err;
-        if (!omi_sim_inode_write_locked(s, inode, 0, pid, sizeof(pid))) {
+        if (omi_sim_reach_locked(s, inode) >= sizeof(pid) && /* a lock without words is one, too */
+            !omi_sim_inode_write_locked(s, inode, 0, pid, sizeof(pid))) {
             omi_sim_inode_unref_locked(s, inode);
             return no_memory(f);
         }
     }
+    inode->handles++;
     inode->locked = true;
     f->inode = inode;
     return OMEN_OK;
@@ -111,8 +122,12 @@ omen_err omi_sim_dir_lock(struct omi_dir *dir, const char *name, struct omi_file
     omi_mutex_unlock(&s->mu);
     if (!there)
         omi_sim_step(s);
+    else
+        omi_sim_delay(s);
     omi_mutex_lock(&s->mu);
-    err = lock_locked(s, d, f, name);
+    err = omi_sim_open_fault_locked(s, f->path);
+    if (err == OMEN_OK)
+        err = lock_locked(s, d, f, name);
     omi_mutex_unlock(&s->mu);
     if (err != OMEN_OK) {
         free(f);
@@ -129,6 +144,7 @@ omen_err omi_sim_file_close(struct omi_file *file)
     omi_mutex_lock(&s->mu);
     if (f->lock)
         f->inode->locked = false;
+    f->inode->handles--;
     omi_sim_inode_unref_locked(s, f->inode);
     omi_mutex_unlock(&s->mu);
     free(f);
@@ -145,19 +161,14 @@ omen_err omi_sim_file_pread(struct omi_file *file, void *buffer, size_t size, ui
     uint8_t *to = buffer;
     omen_err err = OMEN_OK;
     *got_out = 0;
+    omi_sim_delay(s);
     omi_mutex_lock(&s->mu);
-    bool fails = omi_sim_trapped_locked(s, OMI_FAULT_READ);
-    bool flips = omi_sim_trapped_locked(s, OMI_FAULT_FLIP);
-    if (fails) {
+    if (omi_sim_trapped_locked(s, OMI_FAULT_READ))
         err = omi_fail(OMEN_IO, EIO, "%s: reading %zu bytes at %" PRIu64 " (injected)", f->path,
                        size, off);
-    } else if (size != 0) {
+    else if (size != 0)
         *got_out = omi_sim_image_read(f->inode->current, off, to, size);
-        if (flips && *got_out != 0) {
-            uint64_t bit = omi_sim_random_locked(s) % ((uint64_t)*got_out * 8);
-            to[bit / 8] ^= (uint8_t)(1u << (bit % 8));
-        }
-    }
+    omi_sim_read_spoil_locked(s, f->inode, off, to, *got_out);
     omi_mutex_unlock(&s->mu);
     return err;
 }
@@ -177,14 +188,16 @@ static omen_err pwrite_locked(struct omi_sim_env *s, struct omi_sim_file_handle 
                               const uint8_t *bytes, size_t size, uint64_t off) OMI_REQUIRES(s->mu)
 {
     bool fails = omi_sim_trapped_locked(s, OMI_FAULT_WRITE);
-    size_t written = fails ? size / 2 : size;
-    bool full = written > s->quota;
-    if (full)
-        written = (size_t)s->quota;
+    bool full = omi_sim_trapped_locked(s, OMI_FAULT_NO_SPACE);
+    size_t written = fails || full ? size / 2 : size;
+    uint64_t reach = omi_sim_reach_locked(s, f->inode);
+    uint64_t room = reach > off ? reach - off : 0;
+    if (written > room) {
+        written = (size_t)room;
+        full = true;
+    }
     if (!omi_sim_inode_write_locked(s, f->inode, off, bytes, written))
         return no_memory(f);
-    if (s->quota != UINT64_MAX)
-        s->quota -= written;
     if (fails)
         return omi_fail(OMEN_IO, EIO, "%s: writing %zu bytes at %" PRIu64 " (injected)", f->path,
                         size, off);
@@ -207,19 +220,33 @@ omen_err omi_sim_file_pwrite(struct omi_file *file, const void *bytes, size_t si
     return err;
 }
 
+static omen_err sync_locked(struct omi_sim_env *s, struct omi_sim_file_handle *f)
+    OMI_REQUIRES(s->mu)
+{
+    struct omi_sim_inode *inode = f->inode;
+    bool fails = omi_sim_trapped_locked(s, OMI_FAULT_SYNC);
+    bool reverts = omi_sim_trapped_locked(s, OMI_FAULT_SYNC_REVERT);
+    bool lies = omi_sim_trapped_locked(s, OMI_FAULT_SYNC_LATE);
+    bool late = inode->late;
+    inode->late = lies;
+    if (reverts)
+        omi_sim_inode_revert_locked(s, inode);
+    else if (fails || lies)
+        omi_sim_inode_lose_locked(s, inode);
+    else if (!s->ignore_file_sync && !omi_sim_inode_sync_locked(s, inode))
+        return no_memory(f);
+    if (reverts || fails || late)
+        return omi_fail(OMEN_IO, EIO, "%s: syncing (injected)", f->path);
+    return OMEN_OK;
+}
+
 omen_err omi_sim_file_sync(struct omi_file *file)
 {
     struct omi_sim_file_handle *f = handle_of(file);
     struct omi_sim_env *s = omi_sim_env_of(file->env);
-    omen_err err = OMEN_OK;
     omi_sim_step(s);
     omi_mutex_lock(&s->mu);
-    if (omi_sim_trapped_locked(s, OMI_FAULT_SYNC)) {
-        omi_sim_inode_lose_locked(s, f->inode);
-        err = omi_fail(OMEN_IO, EIO, "%s: syncing (injected)", f->path);
-    } else if (!s->ignore_file_sync && !omi_sim_inode_sync_locked(s, f->inode)) {
-        err = no_memory(f);
-    }
+    omen_err err = sync_locked(s, f);
     omi_mutex_unlock(&s->mu);
     return err;
 }
@@ -240,7 +267,11 @@ omen_err omi_sim_file_truncate(struct omi_file *file, uint64_t size)
     if (err != OMEN_OK)
         return err;
     omi_mutex_lock(&s->mu);
-    if (!omi_sim_inode_truncate_locked(s, f->inode, size))
+    if (omi_sim_trapped_locked(s, OMI_FAULT_WRITE))
+        err = omi_fail(OMEN_IO, EIO, "%s: setting its size (injected)", f->path);
+    else if (size > omi_sim_reach_locked(s, f->inode))
+        err = omi_fail(OMEN_FULL, ENOSPC, "%s: setting its size", f->path);
+    else if (!omi_sim_inode_truncate_locked(s, f->inode, size))
         err = no_memory(f);
     omi_mutex_unlock(&s->mu);
     return err;
@@ -253,10 +284,12 @@ omen_err omi_sim_file_allocate(struct omi_file *file, uint64_t size)
     omen_err err = write_check(f, 0, size);
     if (err != OMEN_OK)
         return err;
+    omi_sim_delay(s);
     omi_mutex_lock(&s->mu);
-    uint64_t have = f->inode->current->size;
-    if (size > have && size - have > s->quota)
+    if (omi_sim_trapped_locked(s, OMI_FAULT_NO_SPACE) || size > omi_sim_reach_locked(s, f->inode))
         err = omi_fail(OMEN_FULL, ENOSPC, "%s: reserving space", f->path);
+    else if (size > f->inode->allocated_bytes)
+        f->inode->allocated_bytes = size;
     omi_mutex_unlock(&s->mu);
     return err;
 }

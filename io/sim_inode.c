@@ -16,6 +16,7 @@ struct omi_sim_inode *omi_sim_inode_make_locked(struct omi_sim_env *s)
         return NULL;
     }
     inode->durable = omi_sim_image_ref(inode->current);
+    inode->before = omi_sim_image_ref(inode->current);
     inode->id = s->ids++;
     inode->refs = 1;
     inode->next = s->inodes;
@@ -37,6 +38,7 @@ void omi_sim_inode_unref_locked(struct omi_sim_env *s, struct omi_sim_inode *ino
         s->inodes = inode->next;
     omi_sim_image_unref(inode->current);
     omi_sim_image_unref(inode->durable);
+    omi_sim_image_unref(inode->before);
     free(inode->ops);
     free(inode->log);
     free(inode);
@@ -76,13 +78,35 @@ static void ops_drop(struct omi_sim_inode *inode)
     }
 }
 
+/* Only a write below the size, or where an earlier, larger file was written, has anything to keep. */
+static bool before_keep(struct omi_sim_inode *inode, uint64_t off, const uint8_t *bytes,
+                        size_t size)
+{
+    uint64_t had =
+        inode->current->size > inode->before->size ? inode->current->size : inode->before->size;
+    uint64_t end = off + size < had ? off + size : had;
+    for (uint64_t at = off / OMI_SIM_SECTOR * OMI_SIM_SECTOR; at < end; at += OMI_SIM_SECTOR) {
+        uint8_t old[OMI_SIM_SECTOR] = {0};
+        uint64_t from = off > at ? off : at;
+        uint64_t to = off + size < at + OMI_SIM_SECTOR ? off + size : at + OMI_SIM_SECTOR;
+        (void)omi_sim_image_read(inode->current, at, old, sizeof(old));
+        if (memcmp(old + (from - at), bytes + (from - off), (size_t)(to - from)) == 0)
+            continue;
+        if (!omi_sim_image_prepare(&inode->before, at, sizeof(old)))
+            return false;
+        omi_sim_image_write(inode->before, at, old, sizeof(old));
+    }
+    return true;
+}
+
 bool omi_sim_inode_write_locked(struct omi_sim_env *s, struct omi_sim_inode *inode, uint64_t off,
                                 const uint8_t *bytes, size_t size)
 {
     (void)s;
     if (size == 0)
         return true;
-    if (!op_reserve(inode, size) || !omi_sim_image_prepare(&inode->current, off, size))
+    if (!op_reserve(inode, size) || !omi_sim_image_prepare(&inode->current, off, size) ||
+        !before_keep(inode, off, bytes, size))
         return false;
     memcpy(inode->log + inode->log_size, bytes, size);
     inode->ops[inode->op_count++] = (struct omi_sim_op){
@@ -98,6 +122,7 @@ bool omi_sim_inode_truncate_locked(struct omi_sim_env *s, struct omi_sim_inode *
     (void)s;
     if (!op_reserve(inode, 0) || !omi_sim_image_resize(&inode->current, size))
         return false;
+    inode->allocated_bytes = 0; /* what is past the new size is given back */
     inode->ops[inode->op_count++] = (struct omi_sim_op){.off = size, .kind = OMI_SIM_TRUNCATE};
     return true;
 }
@@ -130,4 +155,13 @@ void omi_sim_inode_lose_locked(struct omi_sim_env *s, struct omi_sim_inode *inod
     if (inode->op_count != 0)
         inode->lost = true;
     ops_drop(inode);
+}
+
+void omi_sim_inode_revert_locked(struct omi_sim_env *s, struct omi_sim_inode *inode)
+{
+    (void)s;
+    ops_drop(inode);
+    omi_sim_image_unref(inode->current);
+    inode->current = omi_sim_image_ref(inode->durable);
+    inode->lost = false;
 }

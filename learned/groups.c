@@ -231,6 +231,10 @@ static omen_err group_check(const struct omi_groups *g, uint32_t group, uint32_t
     struct parts p = parts_of(g, line, n);
     if (p.offs_high_at + n > OMI_LINE_BITS || p.cells_end - p.cells_high_at < n - 1)
         return bad(group, "its parts do not fit its line");
+    if (omi_line_select(line, p.cells_high_at, n - 1, true) < p.cells_end)
+        return bad(group, "it has more cells than cuts"); /* a lookup would count them all */
+    if (group == 0 && g->has_keyed && omi_line_bits(line, p.keyed_at, 1) != 0)
+        return bad(group, "a keyed cut before the first block");
     uint64_t last = 0, top = group + 1 < g->count ? group_cell(g, group + 1) : cells - 1;
     for (uint32_t i = 0; i + 1 < n; i++) {
         uint32_t place = omi_line_select(line, p.cells_high_at, i, true);

@@ -97,6 +97,13 @@ static bool offs_check(const uint8_t *offs, uint32_t count, bool wide, uint32_t 
     return true;
 }
 
+/* Is a head of size < 4 key bytes zero behind them? Searching compares whole heads. */
+static bool head_is_padded(const struct omi_block *b, uint32_t i, uint32_t size)
+{
+    uint32_t head = omi_get_u32(b->heads + (size_t)i * OMI_HEAD_BYTES);
+    return (head & UINT32_MAX >> (8 * size)) == 0;
+}
+
 /* A key with a short head has no tail, and no key is over the limit. */
 static bool keys_check(const struct omi_block *b)
 {
@@ -105,7 +112,8 @@ static bool keys_check(const struct omi_block *b)
         uint32_t tail = b->tail_offs != NULL ? off_at(b->tail_offs, i + 1, b->wide) -
                                                    off_at(b->tail_offs, i, b->wide)
                                              : b->tail_size;
-        if (head > OMI_HEAD_BYTES || (head < OMI_HEAD_BYTES && tail != 0) ||
+        if (head > OMI_HEAD_BYTES ||
+            (head < OMI_HEAD_BYTES && (tail != 0 || !head_is_padded(b, i, head))) ||
             (uint64_t)b->prefix_size + head + tail > OMEN_KEY_BYTES_MAX)
             return false;
     }

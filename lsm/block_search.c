@@ -131,8 +131,7 @@ bool omi_block_key_is(const struct omi_block *b, uint32_t i, omen_slice key)
     if (key.size != omi_block_key_size(b, i) ||
         (b->prefix_size != 0 && memcmp(key.data, b->prefix, b->prefix_size) != 0))
         return false;
-    omen_slice rest =
-        omi_slice((const uint8_t *)key.data + b->prefix_size, key.size - b->prefix_size);
+    omen_slice rest = omi_slice_behind(key, b->prefix_size);
     return omi_head32(rest.data, rest.size) == head_of(b, i) &&
            compare_equal_heads(b, i, rest) == 0;
 }
@@ -155,8 +154,7 @@ static uint32_t lower_bound_bytewise(const struct omi_block *b, omen_slice key, 
     int c = common != 0 ? memcmp(key.data, b->prefix, common) : 0;
     if (c != 0 || key.size < b->prefix_size)
         return c > 0 ? b->count : 0;
-    omen_slice rest =
-        omi_slice((const uint8_t *)key.data + b->prefix_size, key.size - b->prefix_size);
+    omen_slice rest = omi_slice_behind(key, b->prefix_size);
     uint32_t head = omi_head32(rest.data, rest.size), low = heads_below(b, head), high = low;
     while (high < b->count && head_of(b, high) == head)
         high++;

@@ -68,8 +68,8 @@ static omen_err refuse_entry(void *ctx, const struct omi_dir_entry *e)
                     (const char *)ctx);
 }
 
-/* Holds install: version and floor stand still. */
-static omen_err checkpoint_into(omen_db *db, struct omi_dir *to)
+/* Holds install: version and floor stand still. Writes up to synced_seq are durable. */
+static omen_err checkpoint_into(omen_db *db, struct omi_dir *to, uint64_t synced_seq)
 {
     struct omi_view *view = omi_view_ref(db);
     omi_mutex_lock(&db->mu);
@@ -85,6 +85,8 @@ static omen_err checkpoint_into(omen_db *db, struct omi_dir *to)
         err = omi_dir_sync(to);
     if (err == OMEN_OK)
         err = omi_db_snapshot_edit(db, view->version, floor, &snapshot);
+    snapshot.has |= OMI_EDIT_DURABLE;
+    snapshot.durable_seq = synced_seq;
     if (err == OMEN_OK)
         err = omi_manifest_create(to, omi_db_next_number(db), &snapshot, &manifest);
     if (err == OMEN_OK)
@@ -99,6 +101,7 @@ omen_err omen_checkpoint(omen_db *db, const char *path)
     if (db->read_only)
         return omi_fail(OMEN_READ_ONLY, 0,
                         "%s is open read-only; a checkpoint needs the writer's handle", db->path);
+    uint64_t synced_seq = atomic_load(&db->visible_seq);
     omen_err err = omen_sync(db);
     if (err != OMEN_OK)
         return err;
@@ -108,7 +111,7 @@ omen_err omen_checkpoint(omen_db *db, const char *path)
         err = omi_dir_list(to, refuse_entry, (void *)(uintptr_t)path);
     if (err == OMEN_OK) {
         omi_mutex_lock(&db->install);
-        err = checkpoint_into(db, to);
+        err = checkpoint_into(db, to, synced_seq);
         omi_mutex_unlock(&db->install);
     }
     omi_dir_close(to);

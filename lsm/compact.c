@@ -274,6 +274,7 @@ static omen_err merge_pick(omen_db *db, struct omi_job *job, struct omi_version 
 
 static void merge_done(omen_db *db, struct omi_job *job, struct omi_version *version)
 {
+    omi_version_unref(version); /* first: who waits for the merge finds its inputs gone */
     omi_mutex_lock(&db->mu);
     job_let_go_locked(db, job);
     db->merging--;
@@ -281,7 +282,6 @@ static void merge_done(omen_db *db, struct omi_job *job, struct omi_version *ver
     omi_cond_broadcast(&db->work);
     omi_mutex_unlock(&db->mu);
     omi_job_fini(job);
-    omi_version_unref(version);
 }
 
 omen_err omi_db_merge_one(omen_db *db, bool *found_out)

@@ -114,6 +114,7 @@ struct omen_db {
     struct omi_settings settings;
     struct omen_level_stats level_stats[OMEN_LEVELS_MAX]; /* history only */
     uint64_t next_age, flushed_seq;
+    uint64_t manifest_slack_bytes; /* what a manifest may grow beside its contents; tests: less */
 
     /* no lock */
     _Atomic uint64_t visible_seq;

@@ -22,7 +22,8 @@ enum tag {
     TAG_REMOVE = 11, /* namespace, level, age, number */
     TAG_MOVE = 12,   /* namespace, from level, from age, to level, to age, number */
     TAG_SKIPPABLE = 64,
-    TAG_LIFETIME = 64
+    TAG_LIFETIME = 64,
+    TAG_DURABLE = 65 /* durable_seq */
 };
 
 /* Inside TAG_ADD: namespace, level, age, number, then fields like these. Reserved, not written now:
@@ -198,6 +199,8 @@ omen_err omi_edit_encode(const struct omi_edit *e, struct omi_buf *out)
         err = put_field(out, TAG_OPTIONS, e->options.data, e->options.size);
     if ((e->has & OMI_EDIT_LIFETIME) != 0 && err == OMEN_OK)
         err = put_field(out, TAG_LIFETIME, e->lifetime.data, e->lifetime.size);
+    if ((e->has & OMI_EDIT_DURABLE) != 0 && err == OMEN_OK)
+        err = PUT_NUMBERS(out, TAG_DURABLE, e->durable_seq);
     return err == OMEN_OK ? put_tables(out, e) : err;
 }
 
@@ -381,6 +384,10 @@ static omen_err edit_field(struct omi_edit *e, uint64_t tag, const uint8_t *byte
     case TAG_LIFETIME:
         e->has |= OMI_EDIT_LIFETIME;
         return copy(&e->lifetime, bytes, size);
+    case TAG_DURABLE:
+        e->has |= OMI_EDIT_DURABLE;
+        e->durable_seq = omi_take_varint(&r);
+        break;
     case TAG_ADD:
         return take_file(e, bytes, size, where);
     case TAG_REMOVE:
@@ -391,6 +398,19 @@ static omen_err edit_field(struct omi_edit *e, uint64_t tag, const uint8_t *byte
         return tag < TAG_SKIPPABLE ? unknown(where, tag) : OMEN_OK;
     }
     return err == OMEN_OK && r.failed ? bad(where, "field") : err;
+}
+
+/* Everything that is counted on from must leave room for it. */
+static bool numbers_ok(const struct omi_edit *e)
+{
+    bool ok = e->next_number <= OMI_NUMBER_MAX && e->next_age <= OMI_NUMBER_MAX &&
+              e->log_floor <= OMI_NUMBER_MAX && e->last_seq <= OMI_SEQ_MAX &&
+              e->flushed_seq <= OMI_SEQ_MAX;
+    for (uint32_t i = 0; i < e->added_count; i++)
+        ok = ok && e->added[i].number <= OMI_NUMBER_MAX && e->added[i].age <= OMI_NUMBER_MAX;
+    for (uint32_t i = 0; i < e->moved_count; i++)
+        ok = ok && e->moved[i].to_age <= OMI_NUMBER_MAX;
+    return ok;
 }
 
 omen_err omi_edit_decode(const uint8_t *bytes, size_t size, const char *where, struct omi_edit *e)
@@ -406,6 +426,8 @@ omen_err omi_edit_decode(const uint8_t *bytes, size_t size, const char *where, s
     }
     if (err == OMEN_OK && r.failed)
         err = bad(where, "fields");
+    if (err == OMEN_OK && !numbers_ok(e))
+        err = omi_fail(OMEN_CORRUPT, 0, "%s: an edit's number is out of range", where);
     if (err != OMEN_OK)
         omi_edit_fini(e);
     return err;

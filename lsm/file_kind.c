@@ -26,6 +26,10 @@ static enum omi_file_kind numbered_kind(const char *name, uint64_t *number_out)
     if (*digits < '0' || *digits > '9')
         return OMI_FILE_OTHER;
     *number_out = strtoull(digits, NULL, 10);
+    if (*number_out > OMI_NUMBER_MAX) {
+        *number_out = 0;
+        return OMI_FILE_OTHER;
+    }
     snprintf(canonical[0], NAME_BYTES, "MANIFEST-%06" PRIu64, *number_out);
     snprintf(canonical[1], NAME_BYTES, "%06" PRIu64 ".sst", *number_out);
     snprintf(canonical[2], NAME_BYTES, "%06" PRIu64 ".log", *number_out);

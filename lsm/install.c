@@ -80,8 +80,8 @@ static omen_err roll_failed(omen_db *db, omen_err err, uint64_t old, uint64_t nu
 /* A new manifest when the old one has grown to a multiple of what it says. */
 static omen_err roll_manifest(omen_db *db, const struct omi_version *version, uint64_t log_floor)
 {
-    uint64_t live = 4096 + version->table_count * 256;
-    if (omi_manifest_bytes(db->manifest) < 4 * live + (1u << 20))
+    uint64_t live = version->table_count * 256;
+    if (omi_manifest_bytes(db->manifest) < 4 * live + db->manifest_slack_bytes)
         return OMEN_OK;
     struct omi_edit snapshot = {0};
     struct omi_manifest *next = NULL;

@@ -87,6 +87,8 @@ void omi_say(struct omi_log_file *log, int level, const char *format, ...)
         log->callback(log->callback_ctx, level, line + head);
     }
     line[size++] = '\n';
+    char words[512]; /* what the diary cannot take is no failure of its teller */
+    snprintf(words, sizeof(words), "%s", omen_last_error());
     omi_mutex_lock(&log->mu);
     if (log->file != NULL && log->bytes + size > log->bytes_max) {
         (void)omi_file_close(log->file);
@@ -95,4 +97,5 @@ void omi_say(struct omi_log_file *log, int level, const char *format, ...)
     if (log->file != NULL && omi_file_pwrite(log->file, line, size, log->bytes) == OMEN_OK)
         log->bytes += size;
     omi_mutex_unlock(&log->mu);
+    omi_ignore(omi_fail_again(OMEN_OK, words));
 }

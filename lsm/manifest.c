@@ -21,7 +21,8 @@ enum {
     RECORD_BYTES = 16,
     NAME_BYTES = 40,
     PAYLOAD_MAX = 256 << 20,
-    CURRENT_MAX = 256
+    CURRENT_MAX = 256,
+    CURRENT_READINGS = 4
 };
 
 struct omi_manifest {
@@ -160,18 +161,42 @@ uint64_t omi_manifest_number(const struct omi_manifest *m)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
+/* CURRENT carries no check, and with a wrong bit it may name an older manifest: it is believed when
+ * two readings agree. */
+static omen_err current_line(struct omi_dir *dir, char line[static CURRENT_MAX + 1],
+                             size_t *size_out)
+{
+    struct omi_file *file;
+    uint64_t size;
+    char before[CURRENT_MAX + 1] = {0};
+    bool agree = false;
+    omen_err err = omi_file_open(dir, "CURRENT", OMI_OPEN_READ, 0, &file);
+    if (err != OMEN_OK)
+        return err;
+    err = omi_file_size(file, &size);
+    if (err == OMEN_OK && size > CURRENT_MAX)
+        err = omi_fail(OMEN_CORRUPT, 0, "CURRENT has %" PRIu64 " bytes", size);
+    for (int i = 0; i < CURRENT_READINGS && err == OMEN_OK && !agree; i++) {
+        memset(line, 0, sizeof(before));
+        err = omi_file_pread(file, line, CURRENT_MAX, 0, size_out);
+        agree = i > 0 && memcmp(line, before, sizeof(before)) == 0;
+        memcpy(before, line, sizeof(before));
+        dir->env->ops->file_advise(file, OMI_ADVISE_DROP);
+    }
+    (void)omi_file_close(file);
+    return err == OMEN_OK && !agree
+               ? omi_fail(OMEN_CORRUPT, 0, "CURRENT reads differently each time")
+               : err;
+}
+
 static omen_err current_read(struct omi_dir *dir, char name[static NAME_BYTES],
                              uint64_t *number_out)
 {
-    uint8_t *bytes;
+    char line[CURRENT_MAX + 1];
     size_t size;
-    omen_err err = omi_file_read_all(dir, "CURRENT", CURRENT_MAX, &bytes, &size);
+    omen_err err = current_line(dir, line, &size);
     if (err != OMEN_OK)
         return err;
-    char line[CURRENT_MAX + 1];
-    memcpy(line, bytes, size);
-    line[size] = 0;
-    free(bytes);
     size_t digits = strncmp(line, "MANIFEST-", 9) == 0 ? strspn(line + 9, "0123456789") : 0;
     if (digits < 6 || digits > 18 || strcmp(line + 9 + digits, "\n") != 0 || strlen(line) != size)
         return omi_fail(OMEN_CORRUPT, 0,

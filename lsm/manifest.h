@@ -37,7 +37,8 @@ enum {                              /* omi_edit.has */
        OMI_EDIT_FLUSHED = 1u << 2,  /* flushed_seq, log_floor */
        OMI_EDIT_SHAPE = 1u << 3,
        OMI_EDIT_OPTIONS = 1u << 4, /* options text */
-       OMI_EDIT_LIFETIME = 1u << 5 /* lifetime counters, opaque bytes of stats.c */
+       OMI_EDIT_LIFETIME = 1u << 5, /* lifetime counters, opaque bytes of stats.c */
+       OMI_EDIT_DURABLE = 1u << 6   /* durable_seq */
 };
 
 struct omi_edit {
@@ -50,6 +51,9 @@ struct omi_edit {
     /* flushed: operations with seq <= flushed_seq are in tables; segments below log_floor are not
      * needed */
     uint64_t flushed_seq, log_floor;
+    /* operations with seq <= durable_seq are in tables or in the log: a log that ends before has
+     * lost something */
+    uint64_t durable_seq;
     struct omi_shape shape;
     uint64_t shape_fixed;   /* bit per live option: set by the user, not by a tuner */
     struct omi_buf options; /* "name=value\n" lines */

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_ONLY_TRIES = 20 };
+enum { READ_ONLY_TRIES = 20, MANIFEST_SLACK_BYTES = (1 << 20) + 16384 };
 
 static omen_err copy_comparator(omen_db *db)
 {
@@ -51,6 +51,7 @@ omen_err omi_db_create(struct omi_env *env, const char *path, const omen_options
     db->auto_compact = (copy.flags & OMEN_NO_AUTO_COMPACT) == 0;
     db->snapshots.next = db->snapshots.prev = &db->snapshots;
     db->opened_ns = omi_now_ns(env);
+    db->manifest_slack_bytes = MANIFEST_SLACK_BYTES;
     omi_mutex_init(&db->commit);
     omi_mutex_init(&db->install);
     omi_mutex_init(&db->mu);
@@ -207,16 +208,32 @@ static omen_err check_unused(omen_db *db)
                     db->path, iterators, snapshots, values);
 }
 
-/* The counters of this handle, for the next one; worth no error. */
-static void save_lifetime(omen_db *db)
+/* The counters of this handle, for the next one, and how far the synced log reaches, so that the
+ * next one notices when it was cut meanwhile. Worth no error: the log is durable without it. */
+static void save_state(omen_db *db)
 {
-    struct omi_edit edit = {.has = OMI_EDIT_LIFETIME};
+    struct omi_edit edit = {.has = OMI_EDIT_LIFETIME | OMI_EDIT_DURABLE,
+                            .durable_seq = db->last_seq};
     omi_mutex_lock(&db->install);
     if (omi_db_check(db) == OMEN_OK && omi_lifetime_encode(db, &edit.lifetime) == OMEN_OK &&
         omi_manifest_append(db->manifest, &edit) != OMEN_OK)
         omi_say(db->log_file, 1, "the counters were not saved: %s", omen_last_error());
     omi_mutex_unlock(&db->install);
     omi_edit_fini(&edit);
+}
+
+/* What a handle that may write leaves behind. A log that failed has been told of. */
+static omen_err finish_writing(omen_db *db)
+{
+    omen_err err = OMEN_OK;
+    if (!omi_wal_sealed(db->wal)) {
+        err = omi_wal_sync(db->wal, UINT64_MAX);
+        if (err == OMEN_OK)
+            save_state(db);
+    }
+    omi_stats_publish(db);
+    omi_say(db->log_file, 2, "closed");
+    return err;
 }
 
 omen_err omen_close(omen_db *db)
@@ -227,10 +244,8 @@ omen_err omen_close(omen_db *db)
     if (err != OMEN_OK)
         return err;
     omi_db_stop_threads(db);
-    if (!db->read_only) {
-        save_lifetime(db);
-        omi_stats_publish(db);
-        omi_say(db->log_file, 2, "closed");
-    }
-    return omi_db_free(db);
+    if (!db->read_only)
+        err = finish_writing(db);
+    omen_err freed = omi_db_free(db);
+    return err != OMEN_OK ? err : freed;
 }

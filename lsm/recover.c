@@ -51,7 +51,7 @@ static omen_err survey_one(void *ctx, const struct omi_dir_entry *e)
         snprintf(s->other, sizeof(s->other), "%s", e->name);
         return OMEN_OK;
     }
-    if (number > s->number_max && number < UINT64_MAX / 2)
+    if (number > s->number_max)
         s->number_max = number;
     return OMEN_OK;
 }
@@ -128,6 +128,12 @@ static omen_err recover_log(omen_db *db, struct omi_replay *r, struct omi_versio
                                        db->settings.split.memtable_bytes, &db->active.table);
     if (err == OMEN_OK)
         err = omi_wal_recover(db->dir, &wr, omi_log_replay_entry, &l);
+    if (err == OMEN_OK && wr.last_seq < r->durable_seq)
+        err = omi_fail(OMEN_CORRUPT, 0,
+                       "the log of %s ends at operation %" PRIu64 ", but %" PRIu64
+                       " were synced: a .log file was cut short or removed; omendb repair goes on "
+                       "with what is there",
+                       db->path, wr.last_seq, r->durable_seq);
     if (err == OMEN_OK) {
         db->last_seq = wr.last_seq > r->last_seq ? wr.last_seq : r->last_seq;
         db->recovered_ops = wr.operations;
@@ -176,10 +182,11 @@ static omen_err check_unchanged(omen_db *db, uint64_t number, uint64_t edits)
 
 omen_err omi_db_recover(omen_db *db)
 {
-    struct omi_replay r = {.db = db};
+    struct omi_replay r;
     struct omi_version *version = NULL;
     uint64_t manifest_number = 0;
     db->next_age = 1;
+    omi_replay_init(&r, db);
     omen_err err = omi_manifest_read(db->dir, omi_replay_edit, &r, &manifest_number);
     bool fresh = err == OMEN_NOT_FOUND;
     if (fresh)
@@ -196,7 +203,7 @@ omen_err omi_db_recover(omen_db *db)
     if (err == OMEN_OK && !db->read_only)
         omi_space_begin(db);
     if (err == OMEN_OK)
-        err = omi_version_apply(NULL, &r.tables, &db->tenv, NULL, &version);
+        err = omi_version_apply(NULL, &r.live.tables, &db->tenv, NULL, &version);
     if (err == OMEN_NOT_FOUND)
         err = omi_fail(OMEN_CORRUPT, 0,
                        "a table that MANIFEST-%06" PRIu64 " names is missing from %s",

@@ -68,10 +68,25 @@ static void look_at_segment(void *ctx, const struct omi_segment_verdict *v)
     }
 }
 
+/* A clean close said how far the log reached. */
+static void tell_short(struct omi_repair *rp, uint64_t last_seq)
+{
+    uint64_t durable = rp->replay.durable_seq;
+    if (last_seq >= durable)
+        return;
+    rp->report.log_operations_lost += durable - last_seq;
+    omi_repair_tell(rp,
+                    "the log ends at operation %" PRIu64 ", but %" PRIu64
+                    " were synced: those between are missing",
+                    last_seq, durable);
+}
+
 omen_err omi_repair_look_at_log(struct omi_repair *rp)
 {
     struct omi_wal_recovery wr = recovery_of(rp);
     omen_err err = omi_wal_recover(rp->db->dir, &wr, look_at_entry, NULL);
+    if (err == OMEN_OK && !rp->rebuild && wr.last_seq < rp->replay.durable_seq)
+        err = omi_fail(OMEN_CORRUPT, 0, "it ends before what was synced");
     if (err == OMEN_CORRUPT || err == OMEN_IO) {
         char why[400];
         snprintf(why, sizeof(why), "%s", omen_last_error());
@@ -81,6 +96,8 @@ omen_err omi_repair_look_at_log(struct omi_repair *rp)
         rp->log_damaged = true;
         wr = recovery_of(rp);
         err = omi_wal_salvage(rp->db->dir, &wr, &salvage, look_at_entry, NULL);
+        if (err == OMEN_OK && !rp->rebuild)
+            tell_short(rp, wr.last_seq);
         if (err == OMEN_OK && rp->report.problems == problems)
             omi_repair_tell(rp, "the log does not hang together (%s): all of it is kept", why);
     }

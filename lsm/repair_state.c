@@ -26,7 +26,7 @@ static omen_err survey_one(void *ctx, const struct omi_dir_entry *e)
     struct omi_repair_file *f = &rp->files[rp->file_count++];
     *f = (struct omi_repair_file){.kind = kind, .number = number, .bytes = e->bytes};
     snprintf(f->name, sizeof(f->name), "%s", e->name);
-    if (number > atomic_load(&rp->db->next_number) && number < UINT64_MAX / 2)
+    if (number > atomic_load(&rp->db->next_number))
         atomic_store(&rp->db->next_number, number);
     return OMEN_OK;
 }
@@ -69,8 +69,8 @@ struct omi_repair_file *omi_repair_find(const struct omi_repair *rp, const char 
 
 static bool replay_names(const struct omi_replay *r, uint64_t number)
 {
-    for (uint32_t i = 0; i < r->tables.added_count; i++)
-        if (r->tables.added[i].number == number)
+    for (uint32_t i = 0; i < r->live.tables.added_count; i++)
+        if (r->live.tables.added[i].number == number)
             return true;
     return false;
 }
@@ -91,7 +91,7 @@ static omen_err difference_of(const struct omi_repair *rp, struct difference *d)
         named += is_named;
         d->unnamed += table && !is_named;
     }
-    d->missing = rp->replay.tables.added_count - named;
+    d->missing = rp->replay.live.tables.added_count - named;
     return d->floor_there ? OMEN_OK
                           : omi_wal_holds(rp->db->dir, rp->replay.log_floor, &d->floor_there);
 }
@@ -115,7 +115,7 @@ static omen_err is_believable(const struct omi_repair *rp, bool newest_and_compl
 static void replay_clear(struct omi_repair *rp)
 {
     omi_replay_fini(&rp->replay);
-    rp->replay = (struct omi_replay){.db = rp->db};
+    omi_replay_init(&rp->replay, rp->db);
     rp->db->flushed_seq = 0;
 }
 
@@ -221,7 +221,7 @@ omen_err omi_repair_read_manifest(struct omi_repair *rp)
         rp->report.manifest = OMEN_MANIFEST_REBUILT;
         rp->db->next_age = 1;
         rp->db->flushed_seq = 0;
-        omi_edit_fini(&rp->replay.tables);
+        omi_live_set_fini(&rp->replay.live);
         omi_repair_tell(rp,
                         "no manifest tells which tables belong to the database: all that are "
                         "there are merged into one run%s",

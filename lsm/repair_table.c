@@ -245,7 +245,7 @@ static omen_err look_at_unnamed(struct omi_repair *rp, struct omi_repair_file *f
 omen_err omi_repair_look_at_tables(struct omi_repair *rp)
 {
     omen_err err = OMEN_OK;
-    struct omi_edit *named = &rp->replay.tables;
+    struct omi_edit *named = &rp->replay.live.tables;
     for (size_t i = 0; rp->rebuild && i < rp->file_count && err == OMEN_OK; i++)
         if (rp->files[i].kind == OMI_FILE_TABLE)
             err = look_at_unnamed(rp, &rp->files[i]);

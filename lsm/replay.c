@@ -26,48 +26,27 @@ static omen_err replay_identity(struct omi_replay *r, struct omi_edit *edit)
     return OMEN_OK;
 }
 
-/* Moves what edit adds into one running edit and takes out what it removes, so that only tables
+/* Moves what edit adds into one running set and takes out what it removes, so that only tables
  * that are still there are opened. */
 static omen_err replay_tables(struct omi_replay *r, struct omi_edit *edit)
 {
-    struct omi_edit *all = &r->tables;
-    for (uint32_t i = 0; i < edit->moved_count; i++) {
-        const struct omi_edit_move *m = &edit->moved[i];
-        uint32_t at = 0;
-        while (at < all->added_count &&
-               !(all->added[at].number == m->number && all->added[at].level == m->from_level &&
-                 all->added[at].age == m->from_age))
-            at++;
-        if (at == all->added_count)
-            return omi_fail(OMEN_CORRUPT, 0,
-                            "the manifest moves table %06" PRIu64 ", which is not there",
-                            m->number);
-        all->added[at].level = m->to_level;
-        all->added[at].age = m->to_age;
-    }
-    for (uint32_t i = 0; i < edit->removed_count; i++) {
-        const struct omi_edit_removal *rm = &edit->removed[i];
-        uint32_t at = 0;
-        while (at < all->added_count && all->added[at].number != rm->number)
-            at++;
-        if (at == all->added_count)
-            return omi_fail(OMEN_CORRUPT, 0,
-                            "the manifest removes table %06" PRIu64 ", which is not there",
-                            rm->number);
-        omi_table_props_fini(&all->added[at].props);
-        all->added[at] = all->added[--all->added_count];
-    }
-    for (uint32_t i = 0; i < edit->added_count; i++) {
+    omen_err err = OMEN_OK;
+    for (uint32_t i = 0; i < edit->moved_count && err == OMEN_OK; i++)
+        err = omi_live_set_move(&r->live, &edit->moved[i]);
+    for (uint32_t i = 0; i < edit->removed_count && err == OMEN_OK; i++)
+        err = omi_live_set_remove(&r->live, edit->removed[i].number);
+    for (uint32_t i = 0; i < edit->added_count && err == OMEN_OK; i++) {
         struct omi_edit_file *f = &edit->added[i];
-        if (OMI_MUTANT(OMI_MUTANT_RECORD_TWICE))
-            omi_ignore(omi_edit_add(all, f->level, f->age, f->number,
-                                    &(struct omi_table_props){.file_bytes = f->props.file_bytes}));
-        omen_err err = omi_edit_add(all, f->level, f->age, f->number, &f->props);
-        if (err != OMEN_OK)
-            return err;
-        f->props = (struct omi_table_props){0}; /* taken */
+        if (OMI_MUTANT(OMI_MUTANT_RECORD_TWICE)) {
+            struct omi_edit_file twice = *f;
+            twice.props = (struct omi_table_props){.file_bytes = f->props.file_bytes};
+            omi_ignore(omi_live_set_add(&r->live, &twice));
+        }
+        err = omi_live_set_add(&r->live, f);
+        if (err == OMEN_OK)
+            f->props = (struct omi_table_props){0}; /* taken */
     }
-    return OMEN_OK;
+    return err;
 }
 
 omen_err omi_replay_edit(void *ctx, struct omi_edit *edit)
@@ -90,6 +69,8 @@ omen_err omi_replay_edit(void *ctx, struct omi_edit *edit)
         db->flushed_seq = edit->flushed_seq;
         r->log_floor = edit->log_floor;
     }
+    if ((edit->has & OMI_EDIT_DURABLE) != 0)
+        r->durable_seq = edit->durable_seq;
     if (err == OMEN_OK && (edit->has & OMI_EDIT_OPTIONS) != 0) {
         r->options.size = 0;
         err = omi_buf_append(&r->options, edit->options.data, edit->options.size);
@@ -111,9 +92,15 @@ omen_err omi_replay_settle(struct omi_replay *r)
     return err;
 }
 
+void omi_replay_init(struct omi_replay *r, omen_db *db)
+{
+    *r = (struct omi_replay){.db = db};
+    db->env->ops->random(db->env, &r->live.seed, sizeof(r->live.seed));
+}
+
 void omi_replay_fini(struct omi_replay *r)
 {
-    omi_edit_fini(&r->tables);
+    omi_live_set_fini(&r->live);
     omi_buf_fini(&r->options);
 }
 

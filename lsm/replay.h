@@ -6,15 +6,17 @@
 #define OMI_REPLAY_H
 
 #include "lsm/db.h"
+#include "lsm/live_set.h"
 
 struct omi_replay {
-    omen_db *db;            /* its counters rise with the edits' */
-    struct omi_edit tables; /* all edits so far, as one placement: applied once at the end */
+    omen_db *db;              /* its counters rise with the edits' */
+    struct omi_live_set live; /* all edits so far, as one placement: applied once at the end */
     struct omi_buf options;
-    uint64_t last_seq, log_floor;
+    uint64_t last_seq, durable_seq, log_floor;
     bool have_identity;
     uint64_t edits;
 };
+void omi_replay_init(struct omi_replay *r, omen_db *db);
 /* For omi_manifest_read; ctx is a struct omi_replay. */
 OMEN_MUST_CHECK omen_err omi_replay_edit(void *replay, struct omi_edit *edit);
 /* Stored options under the given ones; then everything is decided. */

@@ -458,7 +458,7 @@ omen_err omi_table_load_finish(struct omi_table *t, uint32_t block, bool fill_ca
         err = omi_table_frame(t, block, (const uint8_t *)read->buffer + skip, frame_out);
     free(read->buffer);
     read->buffer = NULL;
-    if (err == OMEN_CORRUPT)
+    if (err == OMEN_CORRUPT || err == OMEN_IO) /* once more, alone */
         return omi_table_load(t, block, fill_cache, frame_out);
     if (err == OMEN_OK)
         *frame_out = omi_cache_insert(t->tenv->cache, *frame_out, fill_cache);

@@ -56,6 +56,9 @@ static omen_err span_read(struct omi_table *t, uint64_t from, size_t size, uint8
     }
     t->tenv->env->ops->read_batch(t->tenv->env, reads, count);
     for (size_t i = 0; i < count; i++) {
+        if (reads[i].err == OMEN_IO) /* once more, alone */
+            reads[i].err = omi_file_pread(t->file, reads[i].buffer, reads[i].size, reads[i].off,
+                                          &reads[i].got);
         if (reads[i].err != OMEN_OK)
             return omi_fail(reads[i].err, 0, "%s: reading at offset %" PRIu64 " failed", t->name,
                             reads[i].off);

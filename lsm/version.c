@@ -156,7 +156,8 @@ static int placed_compare(const void *a, const void *b, void *ctx)
  * told apart before heads are looked at. */
 static uint64_t head_after(omen_slice key, size_t prefix_size)
 {
-    return omi_head64((const uint8_t *)key.data + prefix_size, key.size - prefix_size);
+    omen_slice rest = omi_slice_behind(key, prefix_size);
+    return omi_head64(rest.data, rest.size);
 }
 
 static omen_err run_fill(struct omi_run_view *run, struct placed *items, uint32_t count,

@@ -139,7 +139,11 @@ omen_err omi_wal_create(struct omi_dir *dir, const struct omi_wal_params *params
 
 omen_err omi_wal_close(struct omi_wal *w)
 {
-    omen_err err = w->sealed == OMEN_OK ? omi_wal_sync(w, UINT64_MAX) : OMEN_OK;
+    omen_err err = OMEN_OK;
+    if (w->sealed == OMEN_OK)
+        err = omi_wal_sync(w, UINT64_MAX);
+    else if (w->durable < w->appended) /* acknowledged, and a power loss may take it away */
+        err = omi_wal_status(w);
     for (uint32_t i = 0; i < w->segment_count; i++) {
         omen_err closed = omi_file_close(w->segments[i].file);
         if (err == OMEN_OK)
@@ -186,6 +190,19 @@ omen_err omi_wal_release(struct omi_wal *w, uint64_t floor)
 
 /* ---- append ---------------------------------------------------------------------------------- */
 
+/* Somebody's sync may have made the tail durable, and nothing has made its end so: before a later
+ * segment may claim to be durable, this one is synced once more. */
+static omen_err cut_off(struct omi_wal *w, struct omi_file *file, uint64_t at)
+{
+    omi_mutex_lock(&w->sync_mu); /* no sync that began before the cut ends after it */
+    omen_err err = file->env->ops->file_truncate(file, at);
+    omi_mutex_lock(&w->mu);
+    active(w)->synced = 0;
+    omi_mutex_unlock(&w->mu);
+    omi_mutex_unlock(&w->sync_mu);
+    return err;
+}
+
 /* A frame that the disk had no room for is cut off again, so it is certain that it is not there; a
  * segment that had such a tail is not appended to. Anything else that fails ends the log. */
 static omen_err append_failed(struct omi_wal *w, omen_err err, struct omi_file *file, uint64_t at)
@@ -196,7 +213,7 @@ static omen_err append_failed(struct omi_wal *w, omen_err err, struct omi_file *
     }
     if (err != OMEN_FULL)
         return seal(w, OMEN_UNKNOWN);
-    if (file->env->ops->file_truncate(file, at) != OMEN_OK)
+    if (cut_off(w, file, at) != OMEN_OK)
         return seal(w, OMEN_UNKNOWN);
     w->torn = true;
     return OMEN_FULL;
@@ -358,10 +375,12 @@ omen_err omi_wal_sync(struct omi_wal *w, uint64_t position)
 
 omen_err omi_wal_settle(struct omi_wal *w)
 {
-    omen_err err = omi_wal_status(w);
-    if (err != OMEN_OK)
-        return err;
     omi_mutex_lock(&w->sync_mu);
+    omen_err err = omi_wal_status(w); /* another's sync may have failed while this one waited */
+    if (err != OMEN_OK) {
+        omi_mutex_unlock(&w->sync_mu);
+        return err;
+    }
     omi_mutex_lock(&w->mu);
     uint64_t number = active(w)->number;
     bool fresh = active(w)->synced == 0, names = w->names_pending;

@@ -51,7 +51,8 @@ struct omi_wal_params {
 /* Creates and activates a first segment: on return its header and name are durable. */
 OMEN_MUST_CHECK omen_err omi_wal_create(struct omi_dir *dir, const struct omi_wal_params *params,
                                         struct omi_wal **wal_out);
-/* Syncs what is not synced (error reported), closes. Files stay. */
+/* Syncs what is not synced (error reported), closes. Files stay. OMEN_READ_ONLY when the log was
+ * sealed before everything in it was durable. */
 OMEN_MUST_CHECK omen_err omi_wal_close(struct omi_wal *wal);
 
 /* One frame with ops whose first operation has first_seq. position_out: what omi_wal_sync needs to

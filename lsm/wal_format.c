@@ -1,6 +1,7 @@
 #include "lsm/wal_format.h"
 
 #include "io/base/coding.h"
+#include "io/base/entry.h"
 #include "io/base/hash.h"
 #include "io/base/mutant.h"
 
@@ -28,6 +29,8 @@ omen_err omi_wal_header_decode(const uint8_t in[static OMI_WAL_HEADER_BYTES], co
         return omi_fail(OMEN_UNSUPPORTED, 0,
                         "%s: log format %u is not this build's %d; use a newer omendb", where,
                         omi_get_u32(in + 8), OMI_WAL_FORMAT);
+    if (omi_get_u64(in + 16) > OMI_NUMBER_MAX)
+        return omi_fail(OMEN_CORRUPT, 0, "%s: its segment number is out of range", where);
     *h = (struct omi_wal_header){.segment = omi_get_u64(in + 16),
                                  .nonce = omi_get_u64(in + 24),
                                  .chain = omi_get_u64(in + 32),

@@ -14,7 +14,7 @@ names=$(sed -n 's/^    OMI_MUTANT_\([A-Z_]*\),.*/\1/p' io/base/mutant.h | grep -
 hunt() {
     start=$(date +%s)
     for seed in 1 2 3 4 5 6 7 8; do
-        for program in "crash --points 4000 --seconds 40" "fail_io --part $seed/8" "oracle --ops 30000" damage; do
+        for program in "crash --points 4000 --seconds 40" "fail_io --part $seed/8" "oracle --ops 30000" "damage --step 5"; do
             left=$((limit - $(date +%s) + start))
             [ $left -gt 0 ] || return 1
             # shellcheck disable=SC2086

@@ -38,7 +38,8 @@ step bench-lines tests/golden_bench.sh "$build/omendb"
 step oracle "$build/tests/oracle" --ops 25000
 step crash "$build/tests/crash" --points 4000
 step kill "$build/tests/kill" --kills 8
-step damage "$build/tests/damage" --step 5
+step damage "$build/tests/damage" --step 41
+step refused "$build/tests/refused"
 step repair-sweep "$build/tests/repair_sweep" --runs 300
 step memtable-threads "$build/tests/tsan_memtable" 2
 step index-lookups "$build/tests/soak_index" 1000000 1

@@ -36,7 +36,7 @@ if [ "$what" = unit ]; then
         test=${test%.c}
         step "$(echo "$test" | tr / -)" "$build/unit/$test" -j2
     done
-    step damage "$build/tests/damage" --step 40
+    step damage "$build/tests/damage" --step 211
     step crash "$build/tests/crash" --points 1500
     step repair-sweep "$build/tests/repair_sweep" --runs 150
     step index-lookups "$build/tests/soak_index" 100000 1

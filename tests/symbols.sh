@@ -19,5 +19,13 @@ ${CC:-cc} -std=c99 -pedantic -Wall -Wextra -Werror -I. -fsyntax-only "$build/hea
 if command -v c++ >/dev/null; then
     c++ -x c++ -std=c++11 -pedantic -Wall -Wextra -Werror -I. -fsyntax-only "$build/header_test.c" || bad=1
 fi
+# Relocations read-only before main, no executable stack, the tool at no fixed address.
+for file in "$build/libomendb.so" "$build/omendb"; do
+    notes=$(readelf -Wld "$file")
+    for want in GNU_RELRO 'NOW' 'GNU_STACK.*RW '; do
+        echo "$notes" | grep -qE "$want" || { echo "$file lacks $want" && bad=1; }
+    done
+done
+readelf -h "$build/omendb" | grep -q 'DYN' || { echo "omendb is not position-independent" && bad=1; }
 [ $bad -eq 0 ] && echo "symbols: $(wc -l <"$build/header.syms") calls, all exported, nothing else"
 exit $bad

@@ -35,6 +35,7 @@ int omt_cmd_compact(int argc, char **argv);
 int omt_cmd_bench(int argc, char **argv);
 int omt_cmd_ycsb(int argc, char **argv);
 int omt_cmd_lab(int argc, char **argv);
+int omt_cmd_stress(int argc, char **argv);
 
 /* ---- cmd_open.c ------------------------------------------------------------------------------ */
 

@@ -20,6 +20,9 @@ enum {
     OMI_TYPE_EXPIRY = 0x20     /* reserved: an 8-byte expiry stands before the value */
 };
 #define OMI_SEQ_MAX (((uint64_t)1 << 56) - 1)
+/* The largest file number, run age and log segment that is believed: nobody comes here by counting,
+ * and past 18 digits CURRENT could not name a manifest. */
+#define OMI_NUMBER_MAX ((uint64_t)1 << 56)
 
 /* Larger than any entry's trailer at that seq: the seek position of "newest version <= seq". */
 static inline uint64_t omi_trailer_seek(uint64_t seq)

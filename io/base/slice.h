@@ -15,6 +15,13 @@ static inline omen_slice omi_slice(const void *data, size_t size)
     return (omen_slice){data, size};
 }
 
+/* What is behind the first n bytes, n <= s.size. The data of an empty slice may be NULL, and NULL
+ * takes no arithmetic. */
+static inline omen_slice omi_slice_behind(omen_slice s, size_t n)
+{
+    return n != 0 ? omi_slice((const uint8_t *)s.data + n, s.size - n) : s;
+}
+
 static inline int omi_bytes_compare(const void *a, size_t a_size, const void *b, size_t b_size)
 {
     size_t common = a_size < b_size ? a_size : b_size;

@@ -61,6 +61,26 @@ Test(env_posix, files_and_directories_are_private)
     cr_assert_eq(st.st_mode & 0777, 0700);
 }
 
+Test(env_posix, a_directory_of_another_user_is_not_locked)
+{
+    if (geteuid() != 0)
+        cr_skip_test("needs root");
+    cr_assert_eq(chmod(path, 0777), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        struct omi_file *file = NULL;
+        bool refused = setuid(65534) == 0 && omi_dir_lock(dir, "LOCK", &file) == OMEN_INVALID &&
+                       strstr(omen_last_error(), "belongs to user 0") != NULL;
+        _exit(refused ? 0 : 1);
+    }
+    int status = 0;
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    struct omi_file *file = NULL;
+    must(omi_dir_lock(dir, "LOCK", &file)); /* root may */
+    must(omi_file_close(file));
+}
+
 /* The child takes the lock, tells so, and waits to be killed. */
 static pid_t lock_in_child(int ready)
 {

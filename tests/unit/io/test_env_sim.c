@@ -186,11 +186,23 @@ Test(env_sim, prefix_keeps_the_first_names_in_order)
     cr_assert_eq(seen, 63u);
 }
 
-/* Every unit of the pending part is old or new on its own; both happen; the synced rest stays. */
-static void units_are_old_or_new(enum omi_crash_mode mode, size_t unit_bytes)
+/* How many of the writes of 1 KiB a unit has seen; nothing else may be there. */
+static size_t unit_check(const uint8_t *unit, size_t bytes, uint8_t before)
+{
+    size_t seen = 0;
+    while (seen < bytes && unit[seen] == 'n')
+        seen++;
+    cr_assert(seen == bytes || seen % 1024 == 0);
+    for (size_t i = seen; i < bytes; i++)
+        cr_assert_eq(unit[i], before);
+    return seen;
+}
+
+/* Every unit of the pending part is as at a moment of its own; the synced rest stays. */
+static void units_are_of_some_moment(enum omi_crash_mode mode, size_t unit_bytes, bool between)
 {
     struct omi_file *file = file_half_pending();
-    unsigned old_units = 0, new_units = 0, short_files = 0;
+    unsigned old_units = 0, new_units = 0, between_units = 0, short_files = 0;
     for (uint64_t seed = 0; seed < 50; seed++) {
         struct after a = crash(mode, seed);
         size_t size = 0;
@@ -200,28 +212,61 @@ static void units_are_old_or_new(enum omi_crash_mode mode, size_t unit_bytes)
         for (size_t i = 0; i < 4096; i++)
             cr_assert_eq(bytes[i], 'o');
         for (size_t off = 4096; off < size; off += unit_bytes) {
-            uint8_t before = off < 8192 ? 'o' : 0;
-            cr_assert(bytes[off] == before || bytes[off] == 'n');
-            for (size_t i = 1; i < unit_bytes; i++)
-                cr_assert_eq(bytes[off + i], bytes[off], "a unit is whole");
-            new_units += bytes[off] == 'n';
-            old_units += bytes[off] == before;
+            size_t seen = unit_check(bytes + off, unit_bytes, off < 8192 ? 'o' : 0);
+            cr_assert(off >= 8192 || seen == 0 || seen == unit_bytes, "one write is whole");
+            new_units += seen == unit_bytes;
+            old_units += seen == 0;
+            between_units += seen != 0 && seen != unit_bytes;
         }
         free(bytes);
         after_fini(&a);
     }
     cr_assert(old_units > 50 && new_units > 50 && short_files > 0 && short_files < 50);
+    cr_assert_eq(between_units > 5, between);
     must(omi_file_close(file));
 }
 
-Test(env_sim, pages_are_kept_or_lost_on_their_own)
+Test(env_sim, pages_are_old_new_or_between_on_their_own)
 {
-    units_are_old_or_new(OMI_CRASH_PAGES, 4096);
+    units_are_of_some_moment(OMI_CRASH_PAGES, 4096, true);
 }
 
 Test(env_sim, sectors_are_old_or_new_on_their_own)
 {
-    units_are_old_or_new(OMI_CRASH_SECTORS, 512);
+    units_are_of_some_moment(OMI_CRASH_SECTORS, 512, false);
+}
+
+/* A cut and what was written over the place: with the old size the old bytes, or pages that were
+ * written since; with the new one nothing of what was cut off. */
+Test(env_sim, a_pending_cut_of_pages_goes_with_the_size)
+{
+    static uint8_t bytes[8192];
+    struct omi_file *file = NULL;
+    must(omi_file_open(dir, "a", OMI_OPEN_CREATE, 0, &file));
+    memset(bytes, 'o', sizeof(bytes));
+    must(omi_file_pwrite(file, bytes, 8192, 0));
+    must(omi_file_sync(file));
+    must(omi_dir_sync(dir));
+    must(env->ops->file_truncate(file, 2048));
+    memset(bytes, 'n', sizeof(bytes));
+    must(omi_file_pwrite(file, bytes, 4096, 2048));
+    unsigned sizes = 0;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct after a = crash(OMI_CRASH_PAGES, seed);
+        size_t size = 0;
+        uint8_t *left = contents(a.dir, "a", &size);
+        cr_assert(size == 8192 || size == 6144, "%zu", size);
+        uint8_t cut = size == 8192 ? 'o' : 0;
+        cr_assert_eq(left[2047], 'o');
+        cr_assert(left[2048] == 'n' || left[2048] == cut);
+        cr_assert(left[6143] == 'n' || left[6143] == cut);
+        cr_assert(size == 6144 || left[6144] == 'o');
+        sizes |= size == 8192 ? 1u : 2u;
+        free(left);
+        after_fini(&a);
+    }
+    cr_assert_eq(sizes, 3u);
+    must(omi_file_close(file));
 }
 
 Test(env_sim, torn_cuts_the_last_write_at_a_sector)
@@ -461,11 +506,11 @@ Test(env_sim, the_nth_call_fails_and_then_no_more_unless_persistent)
     uint64_t calls = omi_sim_calls(env, OMI_FAULT_READ);
     omi_sim_fail(env, OMI_FAULT_READ, 3, false);
     for (int i = 1; i <= 5; i++)
-        cr_assert_eq(omi_file_pread(file, buffer, 8, 0, &got), i == 3 ? OMEN_IO : OMEN_OK);
+        cr_assert_eq(env->ops->file_pread(file, buffer, 8, 0, &got), i == 3 ? OMEN_IO : OMEN_OK);
     cr_assert_eq(omi_sim_calls(env, OMI_FAULT_READ), calls + 5);
     omi_sim_fail(env, OMI_FAULT_READ, 2, true);
     for (int i = 1; i <= 5; i++)
-        cr_assert_eq(omi_file_pread(file, buffer, 8, 0, &got), i >= 2 ? OMEN_IO : OMEN_OK);
+        cr_assert_eq(env->ops->file_pread(file, buffer, 8, 0, &got), i >= 2 ? OMEN_IO : OMEN_OK);
     omi_sim_fail(env, OMI_FAULT_READ, 0, false);
     must(omi_file_pread(file, buffer, 8, 0, &got));
 
@@ -596,7 +641,7 @@ Test(env_sim, a_full_disk_takes_what_fits_and_comes_back_with_space)
     struct omi_file *file = NULL;
     uint64_t space = 0;
     must(omi_file_open(dir, "a", OMI_OPEN_CREATE, 0, &file));
-    omi_sim_quota(env, 10);
+    omi_sim_capacity(env, omi_sim_used(env) + 10);
     must(omi_dir_space(dir, &space));
     cr_assert_eq(space, 10);
     must(omi_file_pwrite(file, "01234567", 8, 0));
@@ -606,7 +651,7 @@ Test(env_sim, a_full_disk_takes_what_fits_and_comes_back_with_space)
     cr_assert_str_eq(file_text(dir, "a"), "0123456789", "reads go on");
     cr_assert_eq(omi_file_pwrite(file, "x", 1, 10), OMEN_FULL);
     must(omi_file_sync(file));
-    omi_sim_quota(env, UINT64_MAX);
+    omi_sim_capacity(env, UINT64_MAX);
     must(omi_file_pwrite(file, "89abcdef", 8, 8));
     cr_assert_str_eq(file_text(dir, "a"), "0123456789abcdef");
     must(omi_file_close(file));

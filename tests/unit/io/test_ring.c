@@ -34,7 +34,7 @@ static void teardown(void)
     tmpdir_remove(path);
 }
 
-TestSuite(ring, .init = setup, .fini = teardown, .timeout = 10);
+TestSuite(ring, .init = setup, .fini = teardown, .timeout = 60);
 
 /* Blocks in a scattered order, each checked; false: something was not as written. */
 static bool batch_is_right(struct omi_env *env, size_t count, unsigned salt)

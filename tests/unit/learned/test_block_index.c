@@ -1,5 +1,7 @@
 #include "learned/block_index.h"
 
+#include "io/base/coding.h"
+
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -447,4 +449,61 @@ Test(block_index, refuses_a_newer_format)
     cr_assert_eq(omi_index_open(b.section, b.size, &bytewise, b.end, &x), OMEN_UNSUPPORTED);
     built_free(&b);
     keys_free(&k);
+}
+
+/* ---- sections by hand ------------------------------------------------------------------------ */
+
+enum { HAND_LINE = 64, HAND_KNOT = 128, HAND_DIRECTORY = 144, HAND_SEPARATORS = 152 };
+
+/* A section of one block behind byte 64, its line's bits from 64 on being bits, with one separator,
+ * "m", when keyed. Returns its size. */
+static size_t section_by_hand(uint8_t section[static 256], uint32_t cells, uint32_t cell_high,
+                              uint64_t bits, bool keyed)
+{
+    static const uint8_t separator[] = {0x71, 'm', 0, 0, 0, 0}, positions[] = {1, 'a', 'z'};
+    uint32_t separators_size = keyed ? sizeof(separator) : 0;
+    memset(section, 0, 256);
+    section[0] = 1;                  /* format */
+    section[2] = 1;                  /* positions */
+    section[4] = 1;                  /* blocks */
+    omi_put_u32(section + 8, cells); /* cells */
+    section[12] = 1;                 /* knots */
+    section[16] = 1;                 /* groups */
+    section[24] = sizeof(positions);
+    section[28] = keyed;
+    section[32] = (uint8_t)separators_size;
+    omi_put_u64(section + HAND_LINE, 1 | (uint64_t)cell_high << 50);
+    omi_put_u64(section + HAND_LINE + 8, bits);
+    omi_put_u32(section + HAND_KNOT + 8, cells - 1);
+    memcpy(section + HAND_SEPARATORS, separator, separators_size);
+    memcpy(section + HAND_SEPARATORS + separators_size, positions, sizeof(positions));
+    return HAND_SEPARATORS + separators_size + sizeof(positions);
+}
+
+static void expect_open(const uint8_t *section, size_t size, omen_err want)
+{
+    struct omi_index *x = NULL;
+    cr_assert_eq(omi_index_open(section, size, &bytewise, 128, &x), want, "%s", omen_last_error());
+    if (x == NULL)
+        return;
+    cr_assert_eq(omi_index_find(x, omi_slice("a", 1), 0, NULL), 0);
+    cr_assert_eq(omi_index_find(x, omi_slice("zz", 2), 0, NULL), 0);
+    omi_index_close(x);
+}
+
+/* Nothing lies before the first block, so nothing can be cut off from it: a key below such a
+ * separator would be looked for in block -1. */
+Test(block_index, refuses_a_keyed_cut_before_the_first_block)
+{
+    _Alignas(64) uint8_t section[256];
+    expect_open(section, section_by_hand(section, 1, 0, 1u << 1, false), OMEN_OK);
+    expect_open(section, section_by_hand(section, 1, 0, 1u << 0 | 1u << 2, true), OMEN_CORRUPT);
+}
+
+/* One more set bit among the cells' high parts than there are cuts would name a block more. */
+Test(block_index, refuses_more_cells_than_cuts)
+{
+    _Alignas(64) uint8_t section[256];
+    expect_open(section, section_by_hand(section, 2, 2, 1u << 3, false), OMEN_OK);
+    expect_open(section, section_by_hand(section, 2, 2, 1u << 0 | 1u << 3, false), OMEN_CORRUPT);
 }

@@ -1,3 +1,4 @@
+#include "io/base/coding.h"
 #include "lsm/block.h"
 #include "lsm/block_format.h"
 
@@ -369,5 +370,31 @@ Test(block, survives_hostile_bytes_with_a_valid_check)
         omi_buf_fini(&stored);
         sample_destroy(s);
     }
+    omi_codec_state_fini(&state);
+}
+
+/* A key of one byte whose head claims more would be shown by a walk and missed by a search. */
+Test(block, refuses_a_short_head_that_is_not_padded)
+{
+    struct omi_codec_state state = {0};
+    struct omi_buf stored = {0};
+    struct omi_entry entries[2] = {
+        {(const uint8_t *)"a", NULL, omi_trailer(1, OMI_KIND_PUT), 1, 0},
+        {(const uint8_t *)"bcdef", NULL, omi_trailer(2, OMI_KIND_PUT), 5, 0}};
+    uint8_t body[256];
+    struct omi_block_header h;
+    struct omi_block b;
+    cr_assert_eq(omi_block_encode(entries, 2, true, OMEN_CODEC_NONE, &state, FILE_ID, OFF, &stored),
+                 OMEN_OK);
+    for (int damage = 0; damage < 2; damage++) {
+        uint8_t *copy = aligned_copy(&stored);
+        copy[OMI_BLOCK_HEADER_BYTES + OMI_COLUMNS_BYTES] ^= (uint8_t)damage;
+        cr_assert_eq(omi_block_header_decode(copy, stored.size, OFF, "t", &h), OMEN_OK);
+        omi_put_u64(copy + 24, omi_block_check(copy, h.stored_bytes, FILE_ID, OFF));
+        cr_assert_eq(omi_block_decode(copy, &h, FILE_ID, OFF, "t", &state, body, &b),
+                     damage == 0 ? OMEN_OK : OMEN_CORRUPT);
+        free(copy);
+    }
+    omi_buf_fini(&stored);
     omi_codec_state_fini(&state);
 }

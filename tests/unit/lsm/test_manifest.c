@@ -217,3 +217,39 @@ Test(manifest, unknown_fields_are_skipped_or_refused_by_their_tag)
     omi_edit_fini(&e);
     cr_assert_eq(omi_edit_decode(needed, sizeof(needed), "t", &e), OMEN_UNSUPPORTED);
 }
+
+static omen_err decode_again(const struct omi_edit *e)
+{
+    struct omi_buf bytes = {0};
+    struct omi_edit again;
+    cr_assert_eq(omi_edit_encode(e, &bytes), OMEN_OK);
+    omen_err err = omi_edit_decode(bytes.data, bytes.size, "t", &again);
+    if (err == OMEN_OK)
+        omi_edit_fini(&again);
+    omi_buf_fini(&bytes);
+    return err;
+}
+
+/* A number that cannot be counted on from would make names that CURRENT cannot hold, or a sequence
+ * number that no trailer can. */
+Test(manifest, numbers_out_of_range_are_refused)
+{
+    struct omi_edit e = make_edit(3);
+    uint64_t *const numbers[] = {&e.next_number,     &e.next_age,     &e.log_floor,
+                                 &e.added[0].number, &e.added[0].age, &e.moved[0].to_age};
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        uint64_t was = *numbers[i];
+        *numbers[i] = OMI_NUMBER_MAX;
+        cr_assert_eq(decode_again(&e), OMEN_OK);
+        *numbers[i] = OMI_NUMBER_MAX + 1;
+        cr_assert_eq(decode_again(&e), OMEN_CORRUPT, "number %zu", i);
+        *numbers[i] = was;
+    }
+    e.last_seq = OMI_SEQ_MAX + 1;
+    cr_assert_eq(decode_again(&e), OMEN_CORRUPT);
+    e.last_seq = OMI_SEQ_MAX;
+    cr_assert_eq(decode_again(&e), OMEN_OK);
+    e.flushed_seq = OMI_SEQ_MAX + 1;
+    cr_assert_eq(decode_again(&e), OMEN_CORRUPT);
+    omi_edit_fini(&e);
+}

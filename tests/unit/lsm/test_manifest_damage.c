@@ -260,14 +260,14 @@ Test(manifest_damage, a_full_disk_keeps_what_was_durable)
     open_dir();
     struct omi_manifest *m = history_write(3);
     struct omi_edit e = counter_edit(4);
-    omi_sim_quota(env, 7);
+    omi_sim_capacity(env, omi_sim_used(env) + 7);
     cr_assert_eq(omi_manifest_append(m, &e), OMEN_FULL);
     struct history h;
     uint64_t number;
     must(history_read(dir, &h, &number));
     cr_assert_eq(h.count, 3);
     cr_assert(!omi_manifest_sealed(m));
-    omi_sim_quota(env, UINT64_MAX);
+    omi_sim_capacity(env, UINT64_MAX);
     must(omi_manifest_append(m, &e)); /* the torn record was taken off */
     must(history_read(dir, &h, &number));
     cr_assert_eq(h.count, 4);
@@ -461,7 +461,7 @@ Test(manifest_damage, a_read_error_is_not_the_end_of_it)
     open_dir();
     must(omi_manifest_close(history_write(4)));
     for (uint64_t n = 1; n <= 2; n++) {
-        omi_sim_fail(env, OMI_FAULT_READ, n, false);
+        omi_sim_fail(env, OMI_FAULT_READ, n, true);
         cr_assert_eq(history_read(dir, &h, &number), OMEN_IO);
     }
     close_dir();

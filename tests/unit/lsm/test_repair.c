@@ -618,9 +618,9 @@ Test(repair, numbers_of_files_set_aside_are_not_given_again)
 Test(repair, a_disk_that_fills_up_leaves_the_damaged_database_as_it_was)
 {
     overwrite(table(true), 2048, garbage, 64);
-    omi_sim_quota(env, 6000);
+    omi_sim_capacity(env, omi_sim_used(env) + 6000);
     cr_assert_eq(repair_with(0, NULL), OMEN_FULL, "%s", omen_last_error());
-    omi_sim_quota(env, UINT64_MAX);
+    omi_sim_capacity(env, UINT64_MAX);
     cr_assert_null(name_of(".bad", 0));
     repair();
     int wrong = wrong_answers();

@@ -378,7 +378,7 @@ Test(wal, a_full_disk_is_told_as_such_and_what_was_acknowledged_survives)
     log_start(&l);
     must(log_append(&l, 3));
     must(log_sync(&l));
-    omi_sim_quota(l.env, 20);
+    omi_sim_capacity(l.env, omi_sim_used(l.env) + 20);
     cr_assert_eq(log_append(&l, 3), OMEN_FULL);
     cr_assert_eq(log_append(&l, 3), OMEN_FULL, "no room for another segment either");
     must(recover_dir(l.dir, 1, 0, &r));
@@ -393,9 +393,9 @@ Test(wal, after_a_full_disk_the_log_goes_on_in_another_segment)
     struct omi_wal_recovery r;
     log_start(&l);
     must(log_append(&l, 3));
-    omi_sim_quota(l.env, 20);
+    omi_sim_capacity(l.env, omi_sim_used(l.env) + 20);
     cr_assert_eq(log_append(&l, 3), OMEN_FULL);
-    omi_sim_quota(l.env, UINT64_MAX);
+    omi_sim_capacity(l.env, UINT64_MAX);
     must(log_append(&l, 4));
     cr_assert_eq(omi_wal_segment(l.wal), 2);
     must(log_append(&l, 2));
@@ -429,9 +429,9 @@ Test(wal, a_rotation_that_fails_leaves_the_old_segment_in_use)
     struct omi_wal_recovery r;
     log_start(&l);
     must(log_append(&l, 3));
-    omi_sim_quota(l.env, 100);
+    omi_sim_capacity(l.env, omi_sim_used(l.env) + 100);
     cr_assert_eq(omi_wal_rotate(l.wal), OMEN_FULL);
-    omi_sim_quota(l.env, UINT64_MAX);
+    omi_sim_capacity(l.env, UINT64_MAX);
     cr_assert_eq(omi_wal_segment(l.wal), 1);
     must(log_append(&l, 3));
     must(omi_wal_rotate(l.wal));
@@ -454,7 +454,7 @@ Test(wal, a_read_error_is_never_the_end_of_the_log)
     uint64_t reads = omi_sim_calls(l.env, OMI_FAULT_READ) - before;
     cr_assert_geq(reads, 2);
     for (uint64_t n = 1; n <= reads; n++) {
-        omi_sim_fail(l.env, OMI_FAULT_READ, n, false);
+        omi_sim_fail(l.env, OMI_FAULT_READ, n, true);
         cr_assert_eq(recover_dir(l.dir, 1, 0, &r), OMEN_IO, "read %" PRIu64, n);
     }
     omi_sim_fail(l.env, OMI_FAULT_READ, 0, false);

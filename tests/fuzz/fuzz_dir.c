@@ -1,0 +1,205 @@
+/*
+ * fuzz_dir.c - a whole directory: opened read-only, opened, read in every way, written to, flushed,
+ * merged, closed, reopened. The input: a byte of choices, then files as in image.h. Whatever the
+ * files hold, a call says OMEN_OK or why not, and what was just written is read back.
+ */
+#include "lsm/db.h"
+#include "tests/fuzz/image.h"
+
+#include <stdlib.h>
+
+enum {
+    CHOICE_READ_ONLY = 1 << 0,
+    CHOICE_MERGE = 1 << 1,
+    CHOICE_VERIFY = 1 << 2,
+    CHOICE_DESTROY = 1 << 3,
+    CHOICE_CREATE = 1 << 4,
+    STEPS_MAX = 5000,
+    KEYS_MAX = 16
+};
+
+static omen_err open_db(struct omi_env *env, uint32_t flags, omen_db **db)
+{
+    omen_options o = {.struct_bytes = sizeof(o),
+                      .flags = flags | OMEN_INLINE_WORK,
+                      .memory_bytes = 4u << 20,
+                      .memtable_bytes = 64u << 10,
+                      .target_file_bytes = 64u << 10,
+                      .cache_bytes = 64u << 10,
+                      .block_bytes = 1024,
+                      .background_jobs = 1,
+                      .io_mode = OMEN_IO_BUFFERED,
+                      .log_file_bytes = 4u << 10,
+                      .reserve_bytes = OMEN_NONE};
+    return omi_db_open(env, fuzz_path, &o, db);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+struct keys {
+    struct omi_buf items[KEYS_MAX];
+    uint32_t count;
+};
+
+static void keys_keep(struct keys *k, omen_slice key)
+{
+    if (k->count < KEYS_MAX)
+        FUZZ_OK(omi_buf_append(&k->items[k->count++], key.data, key.size));
+}
+
+static void scan(omen_db *db, struct keys *k)
+{
+    omen_iter *it;
+    uint32_t steps = 0;
+    FUZZ_OK(omen_iter_open(db, NULL, &it));
+    for (omen_iter_seek_first(it); omen_iter_valid(it) && steps < STEPS_MAX;
+         omen_iter_next(it), steps++)
+        if (steps % 8 == 0)
+            keys_keep(k, omen_iter_key(it));
+    FUZZ_CHECK(steps == STEPS_MAX || !omen_iter_valid(it));
+    steps = 0;
+    for (omen_iter_seek_last(it); omen_iter_valid(it) && steps < STEPS_MAX; omen_iter_prev(it))
+        steps++;
+    for (uint32_t i = 0; i < k->count; i++) {
+        omen_slice key = omi_slice(k->items[i].data, k->items[i].size);
+        omen_iter_seek(it, key);
+        omen_iter_prev(it);
+        omen_iter_seek_for_prev(it, key);
+        omen_iter_next(it);
+    }
+    omen_iter_close(it);
+}
+
+static void get_all(omen_db *db, const struct keys *k)
+{
+    omen_slice keys[KEYS_MAX];
+    omen_value values[KEYS_MAX];
+    omen_err errs[KEYS_MAX];
+    for (uint32_t i = 0; i < k->count; i++) {
+        keys[i] = omi_slice(k->items[i].data, k->items[i].size);
+        omen_value v;
+        if (omen_get(db, NULL, keys[i], &v) == OMEN_OK)
+            omen_value_release(&v);
+    }
+    omi_ignore(omen_multi_get(db, NULL, k->count, keys, values, errs));
+    for (uint32_t i = 0; i < k->count; i++)
+        if (errs[i] == OMEN_OK)
+            omen_value_release(&values[i]);
+}
+
+static void told(void *ctx, const char *text)
+{
+    uint64_t *problems = ctx;
+    *problems += text[0] != 0;
+}
+
+static void shown(void *ctx, const omen_table_info *info)
+{
+    uint64_t *tables = ctx;
+    *tables += info->level >= 1 && info->level <= OMEN_LEVELS_MAX;
+}
+
+static void look_at(omen_db *db, unsigned choices)
+{
+    omen_stats stats = {.struct_bytes = sizeof(stats)};
+    uint64_t tables = 0, problems = 0;
+    FUZZ_OK(omen_get_stats(db, &stats));
+    char *json = omen_stats_json(db);
+    FUZZ_CHECK(json != NULL);
+    omen_free(json);
+    FUZZ_OK(omen_list_tables(db, shown, &tables));
+    if ((choices & CHOICE_VERIFY) != 0) {
+        omen_verify_report report = {.struct_bytes = sizeof(report)};
+        omen_err err = omen_verify(db, &report, told, &problems);
+        FUZZ_CHECK((err == OMEN_OK) == (report.errors == 0) &&
+                   (report.errors == 0 || problems > 0));
+    }
+}
+
+static void read_all(omen_db *db, struct keys *k, unsigned choices)
+{
+    look_at(db, choices);
+    scan(db, k);
+    get_all(db, k);
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+/* From the memtable a key must come back, whatever lies below. */
+static void put(omen_db *db, omen_slice key, const char *value)
+{
+    omen_value v;
+    if (omen_put(db, NULL, key, omi_slice(value, strlen(value))) != OMEN_OK)
+        return;
+    FUZZ_OK(omen_get(db, NULL, key, &v));
+    FUZZ_CHECK(omi_bytes_equal(v.data, v.size, value, strlen(value)));
+    omen_value_release(&v);
+}
+
+static void write_some(omen_db *db, const struct keys *k)
+{
+    omen_value v;
+    put(db, omi_slice("fuzz", 4), "a value");
+    for (uint32_t i = 0; i < k->count; i++) {
+        omen_slice key = omi_slice(k->items[i].data, k->items[i].size);
+        if (i % 3 != 0)
+            put(db, key, "another");
+        else if (omen_delete(db, NULL, key) == OMEN_OK)
+            FUZZ_CHECK(omen_get(db, NULL, key, &v) == OMEN_NOT_FOUND);
+    }
+}
+
+static void use(struct omi_env *env, unsigned choices)
+{
+    omen_db *db;
+    struct keys keys = {0};
+    uint32_t flags = (choices & CHOICE_CREATE) != 0 ? OMEN_CREATE_IF_MISSING : 0;
+    if ((choices & CHOICE_READ_ONLY) != 0 && open_db(env, OMEN_OPEN_READ_ONLY, &db) == OMEN_OK) {
+        read_all(db, &keys, choices);
+        FUZZ_OK(omen_close(db));
+    }
+    if (open_db(env, flags, &db) == OMEN_OK) {
+        read_all(db, &keys, choices);
+        write_some(db, &keys);
+        omi_ignore(omen_flush(db));
+        if ((choices & CHOICE_MERGE) != 0)
+            omi_ignore(omen_compact(db, NULL, NULL));
+        get_all(db, &keys);
+        omi_ignore(omen_close(db));
+        /* A handle that closed well left a database that opens. */
+        if (open_db(env, flags, &db) == OMEN_OK) {
+            read_all(db, &keys, 0);
+            omi_ignore(omen_close(db));
+        }
+    }
+    if ((choices & CHOICE_DESTROY) != 0)
+        omi_ignore(omi_db_destroy(env, fuzz_path));
+    for (uint32_t i = 0; i < keys.count; i++)
+        omi_buf_fini(&keys.items[i]);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct image_file files[IMAGE_FILES_MAX];
+    struct omi_dir *dir;
+    if (size == 0)
+        return 0;
+    struct omi_env *env = fuzz_env_create(&dir);
+    /* The bytes are only read: writing them takes no const. */
+    uint32_t count = image_cut((uint8_t *)(uintptr_t)data + 1, size - 1, files);
+    for (uint32_t i = 0; i < count; i++)
+        image_write(dir, &files[i]);
+    FUZZ_OK(omi_dir_sync(dir));
+    use(env, data[0]);
+    fuzz_env_destroy(env, dir);
+    return 0;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+    if (size == 0 || max_size < 2 || seed % 64 == 0)
+        return LLVMFuzzerMutate(data, size, max_size);
+    if (seed % 16 == 1)
+        data[0] = (uint8_t)(seed >> 8);
+    return 1 + image_mutate(data + 1, size - 1, max_size - 1, seed);
+}

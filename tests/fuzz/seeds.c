@@ -1,0 +1,337 @@
+/*
+ * seeds.c - writes starting corpora: OUT/TARGET/NAME, from files that the engine itself makes.
+ *
+ *   seeds OUT
+ */
+#include "io/base/coding.h"
+#include "lsm/db.h"
+#include "lsm/table_format.h"
+#include "tests/fuzz/image.h"
+#include "tests/fuzz/mend.h"
+#include "tests/fuzz/sample.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { INPUT_MAX = 1 << 20, FILE_MAX = 1 << 20 };
+
+static const char *out_path;
+
+static void save(const char *target, const char *name, const uint8_t *bytes, size_t size)
+{
+    char path[1024];
+    snprintf(path, sizeof(path), "%s/%s", out_path, target);
+    (void)mkdir(path, 0777);
+    snprintf(path, sizeof(path), "%s/%s/%s", out_path, target, name);
+    FILE *f = fopen(path, "wb");
+    if (f == NULL || fwrite(bytes, 1, size, f) != size || fclose(f) != 0)
+        fail_now("%s cannot be written", path);
+}
+
+/* ---- tables, and what is in them ------------------------------------------------------------- */
+
+static void save_section(const uint8_t *file, uint64_t size, enum omi_table_section which,
+                         bool backwards, const char *name)
+{
+    static uint8_t input[FILE_MAX];
+    struct omi_table_footer f;
+    FUZZ_OK(omi_table_footer_decode(file + size - OMI_TABLE_FOOTER_BYTES, size, "seed", &f));
+    const struct omi_section_place *s = &f.sections[which];
+    if (s->size == 0)
+        return;
+    if (which == OMI_SECTION_FILTER) {
+        input[0] = 0;
+        memcpy(input + 1, file + s->off, s->size);
+        save("fuzz_filter", name, input, 1 + s->size);
+        return;
+    }
+    input[0] = backwards;
+    omi_put_u32(input + 1, (uint32_t)(f.data_end / 64));
+    memcpy(input + 5, file + s->off, s->size);
+    save("fuzz_index", name, input, 5 + s->size);
+}
+
+static void save_table(const char *name, const struct sample_params *p, bool backwards)
+{
+    struct sample_env e;
+    uint8_t *bytes;
+    size_t size;
+    sample_env_init(&e);
+    if (backwards)
+        e.tenv.order.comparator = &sample_backwards;
+    (void)sample_table(&e, 1, p);
+    FUZZ_OK(omi_file_read_all(e.dir, "000001.sst", FILE_MAX, &bytes, &size));
+    bytes[24] = (uint8_t)(bytes[24] & ~1u) | backwards; /* what fuzz_table goes by */
+    mend_table(bytes, size);
+    if (size <= 32 << 10)
+        save("fuzz_table", name, bytes, size);
+    save_section(bytes, size, OMI_SECTION_INDEX, backwards, name);
+    save_section(bytes, size, OMI_SECTION_FILTER, backwards, name);
+    free(bytes);
+    sample_env_fini(&e);
+}
+
+static void save_tables(void)
+{
+    static const struct {
+        const char *name;
+        struct sample_params params;
+        bool backwards;
+    } tables[] = {
+        {"one-entry", {KEYS_USER, 1, 1, 10, {1024, 10, OMEN_CODEC_NONE}}, false},
+        {"empty-key", {KEYS_NESTED, 0, 1, 0, {1024, 1, OMEN_CODEC_NONE}}, false},
+        {"numbers", {KEYS_BE64, 0, 150, 30, {1024, 10, OMEN_CODEC_NONE}}, false},
+        {"users", {KEYS_USER, 0, 100, 60, {1024, 10, OMEN_CODEC_NONE}}, false},
+        {"nested", {KEYS_NESTED, 0, 200, 20, {1024, 14, OMEN_CODEC_NONE}}, false},
+        {"long-prefix", {KEYS_LONG_PREFIX, 0, 60, 40, {1024, 0, OMEN_CODEC_NONE}}, false},
+        {"binary", {KEYS_BINARY, 0, 150, 30, {1024, 10, OMEN_CODEC_NONE}}, false},
+        {"zstd-fast", {KEYS_BE64, 0, 200, 60, {2048, 10, OMEN_CODEC_ZSTD_FAST}}, false},
+        {"zstd", {KEYS_USER, 0, 120, 90, {4096, 10, OMEN_CODEC_ZSTD}}, false},
+        {"large-values", {KEYS_BE64, 0, 20, 4000, {1024, 10, OMEN_CODEC_NONE}}, false},
+        {"large-value-zstd", {KEYS_BE64, 0, 12, 9000, {1024, 10, OMEN_CODEC_ZSTD}}, false},
+        {"wide", {KEYS_USER, 0, 40, 1500, {32768, 10, OMEN_CODEC_NONE}}, false},
+        {"backwards", {KEYS_USER, 0, 80, 30, {1024, 10, OMEN_CODEC_NONE}}, true},
+        {"many-blocks", {KEYS_USER, 0, 4000, 90, {1024, 2, OMEN_CODEC_NONE}}, false},
+        {"many-nested", {KEYS_NESTED, 0, 4000, 30, {1024, 2, OMEN_CODEC_NONE}}, false},
+        {"many-binary", {KEYS_BINARY, 0, 4000, 30, {1024, 2, OMEN_CODEC_NONE}}, false},
+        {"many-numbers", {KEYS_BE64, 0, 4000, 30, {1024, 2, OMEN_CODEC_NONE}}, false},
+    };
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
+        save_table(tables[i].name, &tables[i].params, tables[i].backwards);
+    uint8_t keys[1 + 40 * 8];
+    for (size_t i = 0; i < sizeof(keys); i++)
+        keys[i] = (uint8_t)(i * 37);
+    keys[0] = 10 << 1 | 1;
+    save("fuzz_filter", "keys", keys, sizeof(keys));
+}
+
+/* ---- directories ----------------------------------------------------------------------------- */
+
+struct packing {
+    struct omi_dir *dir;
+    uint8_t *data;
+    size_t size;
+    enum image_kind only; /* IMAGE_KINDS: all */
+};
+
+static omen_err pack_one(void *ctx, const struct omi_dir_entry *e)
+{
+    struct packing *p = ctx;
+    unsigned number = 0;
+    char tail[8] = "";
+    enum image_kind kind = IMAGE_OTHER;
+    if (sscanf(e->name, "MANIFEST-%u", &number) == 1)
+        kind = IMAGE_MANIFEST;
+    else if (sscanf(e->name, "%u.%7s", &number, tail) == 2)
+        kind = strcmp(tail, "sst") == 0 ? IMAGE_TABLE : IMAGE_LOG;
+    else if (strcmp(e->name, "CURRENT") == 0)
+        kind = IMAGE_CURRENT;
+    if (kind == IMAGE_OTHER || (p->only != IMAGE_KINDS && p->only != kind))
+        return OMEN_OK;
+    uint8_t *bytes;
+    size_t size;
+    FUZZ_OK(omi_file_read_all(p->dir, e->name, FILE_MAX, &bytes, &size));
+    if (p->only == IMAGE_MANIFEST) {
+        memcpy(p->data, bytes, size);
+        p->size = size;
+    } else {
+        FUZZ_CHECK(image_append(p->data, &p->size, INPUT_MAX, kind, number, bytes, size));
+    }
+    free(bytes);
+    return OMEN_OK;
+}
+
+static size_t pack(struct omi_env *env, enum image_kind only, uint8_t *data, size_t size)
+{
+    struct packing p = {.data = data, .size = size, .only = only};
+    FUZZ_OK(omi_dir_open(env, fuzz_path, false, &p.dir));
+    FUZZ_OK(omi_dir_list(p.dir, pack_one, &p));
+    omi_dir_close(p.dir);
+    return p.size;
+}
+
+/* The directory as it is now, as inputs of all targets that read one. */
+static void save_directory(struct omi_env *env, const char *name)
+{
+    static uint8_t data[INPUT_MAX];
+    static unsigned saved;
+    /* Reading alone is tried twenty times where a file is damaged: an eighth of the inputs do. */
+    data[0] = (uint8_t)(30 | (saved++ % 8 == 0));
+    size_t size = pack(env, IMAGE_KINDS, data, 1);
+    if (size <= 32 << 10)
+        save("fuzz_dir", name, data, size);
+    data[0] = data[1] = 0;
+    save("fuzz_wal", name, data, pack(env, IMAGE_LOG, data, 2));
+    save("fuzz_manifest", name, data, pack(env, IMAGE_MANIFEST, data, 0));
+}
+
+static void put_keys(omen_db *db, enum key_family family, uint32_t from, uint32_t count)
+{
+    uint8_t key[MODEL_KEY_BYTES_MAX], value[64];
+    omen_batch *b;
+    FUZZ_OK(omen_batch_create(&b));
+    for (uint32_t i = from; i < from + count; i++) {
+        omen_slice k = omi_slice(key, key_make(family, i, key));
+        value_make(i, sizeof(value), value);
+        if (i % 4 == 0)
+            FUZZ_OK(omen_delete(db, NULL, k));
+        else if (i % 4 == 1)
+            FUZZ_OK(omen_batch_put(b, k, omi_slice(value, i % sizeof(value))));
+        else
+            FUZZ_OK(omen_put(db, NULL, k, omi_slice(value, i % sizeof(value))));
+    }
+    FUZZ_OK(omen_write(db, NULL, b));
+    omen_batch_destroy(b);
+}
+
+static void save_life(enum key_family family, const char *text)
+{
+    struct omi_dir *dir;
+    struct omi_env *env = fuzz_env_create(&dir);
+    omen_options o = {.struct_bytes = sizeof(o),
+                      .flags = OMEN_CREATE_IF_MISSING | OMEN_INLINE_WORK,
+                      .memory_bytes = 4u << 20,
+                      .memtable_bytes = 64u << 10,
+                      .target_file_bytes = 64u << 10,
+                      .block_bytes = 1024,
+                      .reserve_bytes = OMEN_NONE};
+    char name[64];
+    omen_db *db;
+    FUZZ_OK(omen_options_from_string(text, &o));
+    FUZZ_OK(omi_db_open(env, fuzz_path, &o, &db));
+    for (uint32_t stage = 0; stage < 5; stage++) {
+        put_keys(db, family, stage * 9, 18);
+        snprintf(name, sizeof(name), "%s-%u-log", key_family_name(family), stage);
+        save_directory(env, name);
+        if (stage % 2 == 1)
+            FUZZ_OK(omen_compact(db, NULL, NULL));
+        else
+            FUZZ_OK(omen_flush(db));
+        snprintf(name, sizeof(name), "%s-%u-flushed", key_family_name(family), stage);
+        save_directory(env, name);
+    }
+    FUZZ_OK(omen_close(db));
+    snprintf(name, sizeof(name), "%s-closed", key_family_name(family));
+    save_directory(env, name);
+    fuzz_env_destroy(env, dir);
+}
+
+/* Edits that the tables of sample_env_shared fit. */
+static void save_manifest(void)
+{
+    struct sample_env *e = sample_env_shared();
+    struct omi_manifest *m;
+    struct omi_edit edit = {.has = OMI_EDIT_IDENTITY | OMI_EDIT_COUNTERS | OMI_EDIT_FLUSHED |
+                                   OMI_EDIT_SHAPE | OMI_EDIT_OPTIONS,
+                            .next_number = 20,
+                            .next_age = 9,
+                            .last_seq = 100};
+    uint8_t *bytes;
+    size_t size;
+    FUZZ_OK(omi_buf_printf(&edit.options, "block_bytes=1024\n"));
+    FUZZ_OK(omi_manifest_create(e->dir, 10, &edit, &m));
+    omi_edit_fini(&edit);
+    for (uint32_t i = 1; i <= SAMPLE_TABLES; i++) {
+        struct omi_live_table *t;
+        char name[OMI_FILE_NAME_BYTES];
+        edit = (struct omi_edit){.has = OMI_EDIT_FLUSHED, .flushed_seq = i};
+        omi_table_name(i, name);
+        FUZZ_OK(omi_file_read_all(e->dir, name, FILE_MAX, &bytes, &size));
+        free(bytes);
+        FUZZ_OK(omi_live_table_open(&e->tenv, i, size, &t));
+        struct omi_version v = {.run_count = 1};
+        struct omi_table *tables[1] = {t->table};
+        struct omi_tree_file *files[1] = {&t->meta};
+        struct omi_run_view run = {1 + i / 4, 1, i < 4 ? i : 2, tables, files, NULL, NULL, 0};
+        v.runs = &run;
+        FUZZ_OK(omi_version_snapshot(&v, &edit));
+        if (i > 4)
+            FUZZ_OK(omi_edit_remove(&edit, 1, i - 4 < 4 ? i - 4 : 2, i - 4));
+        if (i == 4) {
+            struct omi_edit_move move = {1, 3, 3, 1, 3};
+            FUZZ_OK(omi_edit_move(&edit, &move));
+        }
+        FUZZ_OK(omi_manifest_append(m, &edit));
+        omi_edit_fini(&edit);
+        omi_live_table_unref(t);
+    }
+    FUZZ_OK(omi_manifest_close(m));
+    FUZZ_OK(omi_file_read_all(e->dir, "MANIFEST-000010", FILE_MAX, &bytes, &size));
+    save("fuzz_manifest", "tables", bytes, size);
+    free(bytes);
+}
+
+/* ---- texts and operations -------------------------------------------------------------------- */
+
+static void save_texts(const char *target, const char *const *texts, size_t count, uint8_t first)
+{
+    uint8_t input[1024];
+    char name[32];
+    for (size_t i = 0; i < count; i++) {
+        size_t n = strlen(texts[i]);
+        input[0] = (uint8_t)(first + i);
+        memcpy(input + 1, texts[i], n);
+        snprintf(name, sizeof(name), "text-%zu", i);
+        save(target, name, input, 1 + n);
+    }
+}
+
+static void save_all_texts(void)
+{
+    static const char *const options[] = {"memory_bytes=64M,goal=space",
+                                          "goal=reads\nsize_ratio=4\nruns_3=2\n",
+                                          "codec_last=zstd filter_bits=none reserve_bytes=none",
+                                          "runs_12=64;sync_interval_ms=10",
+                                          "disk=hdd,block_bytes=8KiB,read_only=yes",
+                                          "memory_byts=1"};
+    /* by form in the low bits and by format above them: lines, CSV, JSON lines */
+    static const char *const records[] = {"key\tvalue\nk2\tv2\n",
+                                          "6b\t0x7600\n",
+                                          "k\\t\\x00\\\\\tv\\n\\0\n",
+                                          "a2V5\tdmFsdWU=\n",
+                                          "key,value\n\"a,\"\"b\"\"\",\"v\n2\"\r\n",
+                                          "6b,76\n",
+                                          "\\x00,\\t\n",
+                                          "a2V5,\"dg==\"\n",
+                                          "{\"key\":\"k\",\"value\":\"v\\n\\u00e9\"}\n",
+                                          "{\"key\":\"6b\",\"value\":\"76\",\"x\":[1,{\"y\":2}]}\n",
+                                          "{\"value\":\"\\\\x00\",\"key\":\"\\ud83d\\ude00\"}\n\n",
+                                          "{\"key_base64\":\"/w==\",\"value_base64\":\"\"}\n"};
+    save_texts("fuzz_options", options, sizeof(options) / sizeof(options[0]), 0);
+    save_texts("fuzz_cli", records, sizeof(records) / sizeof(records[0]), 0);
+}
+
+static void save_operations(void)
+{
+    uint8_t input[600];
+    struct rng dice = {3};
+    char name[32];
+    for (size_t i = 0; i < 12; i++) {
+        size_t n = 20 + i * 45;
+        for (size_t b = 0; b < n; b++)
+            input[b] = (uint8_t)rng_next(&dice);
+        snprintf(name, sizeof(name), "operations-%zu", i);
+        save("fuzz_api", name, input, n);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        fprintf(stderr, "usage: seeds OUT\n");
+        return 2;
+    }
+    replay_set("%s %s", argv[0], argv[1]);
+    out_path = argv[1];
+    (void)mkdir(out_path, 0777);
+    save_tables();
+    for (int family = 0; family < KEY_FAMILIES; family++)
+        save_life((enum key_family)family,
+                  family % 2 == 0 ? "size_ratio=2,runs_upper=2" : "goal=space,size_ratio=3");
+    save_manifest();
+    save_all_texts();
+    save_operations();
+    return 0;
+}

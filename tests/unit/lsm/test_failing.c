@@ -1,0 +1,137 @@
+/* What calls say when the disk or the memory fails, and what is left behind. */
+#include "io/env_sim.h"
+#include "lsm/db.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+TestSuite(failing, .timeout = 60);
+
+static struct omi_env *env;
+
+static void setup(void)
+{
+    env = omi_sim_create(5);
+    cr_assert(env != NULL);
+}
+
+static void teardown(void)
+{
+    omi_sim_destroy(env);
+}
+
+static omen_slice text(const char *s)
+{
+    return omi_slice(s, strlen(s));
+}
+
+static omen_db *open_it(void)
+{
+    omen_options o = {.struct_bytes = sizeof(o),
+                      .flags = OMEN_CREATE_IF_MISSING | OMEN_INLINE_WORK,
+                      .memory_bytes = 4u << 20};
+    omen_db *db;
+    cr_assert_eq(omi_db_open(env, "/db", &o, &db), OMEN_OK, "%s", omen_last_error());
+    return db;
+}
+
+Test(failing, words_are_of_the_call_and_not_of_the_diary, .init = setup, .fini = teardown)
+{
+    omen_db *db = open_it();
+    omi_sim_fail(env, OMI_FAULT_WRITE, 1, true);
+    cr_assert_eq(omen_put(db, NULL, text("a"), text("1")), OMEN_UNKNOWN);
+    cr_assert(strstr(omen_last_error(), ".log") != NULL, "%s", omen_last_error());
+    omi_sim_fail(env, OMI_FAULT_NONE, 0, false);
+    omi_ignore(omen_close(db));
+}
+
+Test(failing, a_close_that_leaves_writes_unsynced_says_so, .init = setup, .fini = teardown)
+{
+    omen_db *db = open_it();
+    cr_assert_eq(omen_put(db, NULL, text("a"), text("1")), OMEN_OK);
+    omi_sim_fail(env, OMI_FAULT_WRITE, 1, false);
+    cr_assert_eq(omen_put(db, NULL, text("b"), text("2")), OMEN_UNKNOWN);
+    cr_assert_eq(omen_close(db), OMEN_READ_ONLY);
+}
+
+Test(failing, a_close_after_a_failed_write_is_fine_when_all_was_synced, .init = setup,
+     .fini = teardown)
+{
+    omen_write_options sync = {.struct_bytes = sizeof(sync), .flags = OMEN_SYNC};
+    omen_db *db = open_it();
+    cr_assert_eq(omen_put(db, &sync, text("a"), text("1")), OMEN_OK);
+    omi_sim_fail(env, OMI_FAULT_WRITE, 1, false);
+    cr_assert_eq(omen_put(db, NULL, text("b"), text("2")), OMEN_UNKNOWN);
+    cr_assert_eq(omen_close(db), OMEN_OK);
+}
+
+/* CURRENT has no check of its own. */
+Test(failing, a_bit_flipped_on_the_way_from_current_does_no_harm, .init = setup, .fini = teardown)
+{
+    for (uint64_t nth = 1; nth <= 4; nth++) {
+        omen_db *db = open_it();
+        cr_assert_eq(omen_put(db, NULL, text("a"), text("1")), OMEN_OK);
+        cr_assert_eq(omen_close(db), OMEN_OK);
+        omi_sim_fail(env, OMI_FAULT_FLIP, nth, false);
+        db = open_it();
+        omi_sim_fail(env, OMI_FAULT_NONE, 0, false);
+        cr_assert_eq(omen_close(db), OMEN_OK);
+    }
+}
+
+static uint64_t slot_number(void *ctx)
+{
+    return ++*(uint64_t *)ctx;
+}
+
+struct settling {
+    struct omi_wal *wal;
+    omen_err err;
+};
+
+static void settle(void *arg)
+{
+    struct settling *s = arg;
+    s->err = omi_wal_settle(s->wal);
+}
+
+static omen_err no_entry(void *ctx, const struct omi_entry *entry)
+{
+    (void)ctx;
+    (void)entry;
+    return OMEN_OK;
+}
+
+/* A second fdatasync may succeed because the pages count as clean: it proves nothing. */
+static void race_a_failing_sync(uint64_t seed)
+{
+    uint64_t slots = 0;
+    struct omi_wal_params params = {.next_number = slot_number, .number_ctx = &slots, .segment = 1};
+    struct settling s = {NULL, OMEN_OK};
+    struct omi_dir *dir;
+    void *thread;
+    env = omi_sim_create(seed);
+    omi_sim_turns(env, seed, 2);
+    cr_assert_eq(omi_dir_open(env, "/w", true, &dir), OMEN_OK);
+    cr_assert_eq(omi_wal_create(dir, &params, &s.wal), OMEN_OK);
+    cr_assert_eq(omi_wal_rotate(s.wal), OMEN_OK);
+    omi_sim_fail(env, OMI_FAULT_SYNC_REVERT, 1, false);
+    cr_assert_eq(env->ops->thread_start(env, settle, &s, &thread), OMEN_OK);
+    omen_err synced = omi_wal_sync(s.wal, UINT64_MAX);
+    env->ops->thread_join(env, thread);
+    cr_assert(synced != OMEN_OK || s.err != OMEN_OK);
+    if (s.err == OMEN_OK) {
+        struct omi_wal_recovery r = {.floor = omi_wal_segment(s.wal)};
+        cr_assert_eq(omi_wal_recover(dir, &r, no_entry, NULL), OMEN_OK, "seed %lu: %s", seed,
+                     omen_last_error());
+    }
+    omi_ignore(omi_wal_close(s.wal));
+    omi_dir_close(dir);
+    omi_sim_destroy(env);
+}
+
+Test(failing, a_settled_segment_is_durable_though_another_sync_fails)
+{
+    for (uint64_t seed = 1; seed <= 200; seed++)
+        race_a_failing_sync(seed);
+}
