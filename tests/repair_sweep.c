@@ -128,7 +128,7 @@ static struct omi_env *clone_of(struct omi_env *env, enum omi_crash_mode mode, u
     return clone;
 }
 
-/* As a killed process leaves it. */
+/* As a killed process leaves it, or a clean close. */
 static struct omi_env *database_make(struct run *r)
 {
     struct omi_env *env = omi_sim_create(rng_next(&r->rng));
@@ -138,8 +138,12 @@ static struct omi_env *database_make(struct run *r)
         fail_now("no memory");
     CHECK_OK(omi_db_open(env, "/db", &o, &db));
     fill(r, db);
+    bool closed = rng_one_in(&r->rng, 3);
+    if (closed)
+        CHECK_OK(omen_close(db));
     struct omi_env *image = clone_of(env, OMI_CRASH_KEEP_ALL, 1);
-    CHECK_OK(omen_close(db));
+    if (!closed)
+        CHECK_OK(omen_close(db));
     omi_sim_destroy(env);
     return image;
 }

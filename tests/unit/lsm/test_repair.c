@@ -581,6 +581,26 @@ Test(repair, an_unsynced_tail_is_no_damage)
     cr_assert_eq(report.log_operations_saved, LOGGED - 1);
 }
 
+Test(repair, a_log_cut_after_a_clean_close_is_told)
+{
+    omen_db *db;
+    must(open_db(&db));
+    put(db, KEYS, "newer", false);
+    put(db, KEYS + 1, "newer", false);
+    must(omen_close(db));
+    char name[48];
+    for (int i = 0; name_of(".log", i) != NULL; i++)
+        snprintf(name, sizeof(name), "%s", name_of(".log", i));
+    cut(name, bytes_of(name) - 20);
+    cr_assert_eq(open_db(&db), OMEN_CORRUPT);
+    cr_assert_not_null(strstr(omen_last_error(), "omendb repair"));
+    repair();
+    says("those between are missing");
+    cr_assert_eq(report.log_operations_saved, 1);
+    cr_assert_eq(report.log_operations_lost, 1);
+    cr_assert_eq(wrong_answers(), 0, "the older version of one key, which also begins with n");
+}
+
 /* ---- afterwards ------------------------------------------------------------------------------ */
 
 Test(repair, opening_keeps_files_set_aside_and_destroying_removes_them)
