@@ -8,7 +8,7 @@
  */
 #include "io/base/mutant.h"
 #include "lsm/file_kind.h"
-#include "lsm/replay.h"
+#include "lsm/edit_replay.h"
 #include "lsm/wal_format.h"
 
 #include <stdio.h>

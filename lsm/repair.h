@@ -12,7 +12,7 @@
 #define OMI_REPAIR_H
 
 #include "lsm/file_kind.h"
-#include "lsm/replay.h"
+#include "lsm/edit_replay.h"
 #include "lsm/table_salvage.h"
 
 struct omi_repair_file { /* of the directory */

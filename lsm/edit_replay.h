@@ -1,9 +1,9 @@
 /*
- * replay.h - what opening and repair share: the manifest's edits summed up into one placement of
+ * edit_replay.h - what opening and repair share: the manifest's edits summed up into one placement of
  * tables, and the log's operations turned into level-1 runs.
  */
-#ifndef OMI_REPLAY_H
-#define OMI_REPLAY_H
+#ifndef OMI_EDIT_REPLAY_H
+#define OMI_EDIT_REPLAY_H
 
 #include "lsm/db.h"
 #include "lsm/live_set.h"

@@ -1,4 +1,4 @@
-#include "lsm/replay.h"
+#include "lsm/edit_replay.h"
 
 #include "io/base/mutant.h"
 
