@@ -7,8 +7,8 @@
  * so what a failed fsync left in the page cache cannot be mistaken for durable.
  */
 #include "io/base/mutant.h"
-#include "lsm/file_kind.h"
 #include "lsm/edit_replay.h"
+#include "lsm/file_kind.h"
 #include "lsm/wal_format.h"
 
 #include <stdio.h>

@@ -11,8 +11,8 @@
 #ifndef OMI_REPAIR_H
 #define OMI_REPAIR_H
 
-#include "lsm/file_kind.h"
 #include "lsm/edit_replay.h"
+#include "lsm/file_kind.h"
 #include "lsm/table_salvage.h"
 
 struct omi_repair_file { /* of the directory */
