@@ -36,7 +36,7 @@ enum {                              /* omi_edit.has */
        OMI_EDIT_COUNTERS = 1u << 1, /* next_number, next_age, last_seq */
        OMI_EDIT_FLUSHED = 1u << 2,  /* flushed_seq, log_floor */
        OMI_EDIT_SHAPE = 1u << 3,
-       OMI_EDIT_OPTIONS = 1u << 4, /* options text */
+       OMI_EDIT_OPTIONS = 1u << 4,  /* options text */
        OMI_EDIT_LIFETIME = 1u << 5, /* lifetime counters, opaque bytes of stats.c */
        OMI_EDIT_DURABLE = 1u << 6   /* durable_seq */
 };
