@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAME_BYTES = 32, SEGMENTS_MAX = 128, COPY_BYTES = 1 << 20 };
+enum { NAME_BYTES = 32, SEGMENTS_MAX = 128 };
 
 struct segment {
     uint64_t number, slot;
@@ -398,28 +398,53 @@ omen_err omi_wal_settle(struct omi_wal *w)
 
 /* ---- checkpoint ------------------------------------------------------------------------------ */
 
+/* Both headers, and frames without a gap to the end? */
+static bool segment_whole(const uint8_t *bytes, uint64_t size, const char *name)
+{
+    struct omi_wal_header h;
+    struct omi_frame_header frame;
+    uint64_t hashed = 0, at = OMI_WAL_FIRST_FRAME;
+    if (omi_wal_header_decode(bytes + OMI_WAL_HEADER_COPY, name, &h) != OMEN_OK ||
+        omi_wal_header_decode(bytes, name, &h) != OMEN_OK)
+        return false;
+    while (at < size && omi_frame_open(bytes + at, size - at, h.nonce, &frame, &hashed))
+        at += omi_frame_bytes(frame.size);
+    return at == size;
+}
+
+/* Checked, and read once more when a bit may have flipped on the way: what is wrong in a copy would
+ * look like an unsynced tail there. */
+static omen_err segment_read(const struct segment *s, const char *name, uint8_t *bytes)
+{
+    size_t got = 0;
+    for (int i = 0; i < 2; i++) {
+        omen_err err = omi_file_pread(s->file, bytes, (size_t)s->bytes, 0, &got);
+        if (err != OMEN_OK)
+            return err;
+        if (got == s->bytes && segment_whole(bytes, s->bytes, name))
+            return OMEN_OK;
+        s->file->env->ops->file_advise(s->file, OMI_ADVISE_DROP);
+    }
+    return omi_fail(OMEN_CORRUPT, 0, "%s: not what was written to it", name);
+}
+
 static omen_err copy_segment(const struct segment *s, struct omi_dir *to)
 {
     char name[NAME_BYTES];
     struct omi_file *out = NULL;
-    uint8_t *buffer = malloc(COPY_BYTES);
-    if (buffer == NULL)
-        return omi_fail(OMEN_NO_MEMORY, 0, "a buffer to copy the log");
+    uint8_t *bytes = malloc((size_t)s->bytes);
     slot_name(s->slot, name);
-    omen_err err = omi_file_open(to, name, OMI_OPEN_CREATE, 0, &out);
-    for (uint64_t at = 0; err == OMEN_OK && at < s->bytes;) {
-        size_t want = s->bytes - at < COPY_BYTES ? (size_t)(s->bytes - at) : COPY_BYTES, got = 0;
-        err = omi_file_pread(s->file, buffer, want, at, &got);
-        if (err == OMEN_OK && got < want)
-            err = omi_fail(OMEN_IO, 0, "%s: shorter than what was written", name);
-        if (err == OMEN_OK)
-            err = omi_file_pwrite(out, buffer, want, at);
-        at += want;
-    }
+    if (bytes == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "%s: %" PRIu64 " bytes to copy", name, s->bytes);
+    omen_err err = segment_read(s, name, bytes);
+    if (err == OMEN_OK)
+        err = omi_file_open(to, name, OMI_OPEN_CREATE, 0, &out);
+    if (err == OMEN_OK)
+        err = omi_file_pwrite(out, bytes, (size_t)s->bytes, 0);
     if (err == OMEN_OK)
         err = omi_file_sync(out);
     omen_err closed = omi_file_close(out);
-    free(buffer);
+    free(bytes);
     return err == OMEN_OK ? closed : err;
 }
 

@@ -3,6 +3,7 @@
 #include "lsm/db.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 TestSuite(failing, .timeout = 60);
@@ -134,4 +135,29 @@ Test(failing, a_settled_segment_is_durable_though_another_sync_fails)
 {
     for (uint64_t seed = 1; seed <= 200; seed++)
         race_a_failing_sync(seed);
+}
+
+Test(failing, a_checkpoint_copies_no_bit_that_flipped_on_the_way, .init = setup, .fini = teardown)
+{
+    char path[16];
+    bool flipped = true;
+    omen_db *db = open_it(), *copy;
+    for (int i = 0; i < 100; i++)
+        cr_assert_eq(omen_put(db, NULL, text("a"), text("one of many values of some size")),
+                     OMEN_OK);
+    for (unsigned nth = 1; flipped; nth++) {
+        uint64_t faults = omi_sim_faults(env);
+        snprintf(path, sizeof(path), "/copy%u", nth);
+        omi_sim_fail(env, OMI_FAULT_FLIP, nth, false);
+        cr_assert_eq(omen_checkpoint(db, path), OMEN_OK, "%s", omen_last_error());
+        flipped = omi_sim_faults(env) != faults;
+        omi_sim_fail(env, OMI_FAULT_NONE, 0, false);
+        omen_options o = {.struct_bytes = sizeof(o), .flags = OMEN_INLINE_WORK};
+        cr_assert_eq(omi_db_open(env, path, &o, &copy), OMEN_OK, "%s", omen_last_error());
+        omen_stats stats = {.struct_bytes = sizeof(stats)};
+        cr_assert_eq(omen_get_stats(copy, &stats), OMEN_OK);
+        cr_assert_eq(stats.recovered_ops, 100);
+        cr_assert_eq(omen_close(copy), OMEN_OK);
+    }
+    cr_assert_eq(omen_close(db), OMEN_OK);
 }
