@@ -90,10 +90,12 @@ WRAPPED := pread pwrite fallocate openat fdatasync fsync
 $(BUILD)/unit/io/test_posix_short $(BUILD)/unit/lsm/test_failed_sync: ALL_LDFLAGS += $(WRAPPED:%=-Wl,--wrap=%)
 
 # ---- test programs and micro-benchmarks ------------------------------------------------------------
+comma := ,
 PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out tests/model.c tests/script%.c,$(wildcard tests/*.c)))
 SCRIPT_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/script*.c))
 $(BUILD)/tests/fail_io: $(SCRIPT_OBJS)
 $(BUILD)/tests/fail_alloc: $(SCRIPT_OBJS)
+$(BUILD)/tests/fail_alloc: ALL_LDFLAGS += $(foreach f,malloc calloc realloc aligned_alloc strdup strndup free mmap,-Wl$(comma)--wrap=$(f))
 $(BUILD)/tests/crash_scripts: $(SCRIPT_OBJS)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/model.o $(BUILD)/tools/keyset.o $(BUILD)/libomendb.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libomendb.a $(LIBS) -lm

@@ -412,6 +412,32 @@ void script_read_all(struct script_run *s)
         script_read(s, s->snapshot, &s->snapshot_state);
 }
 
+static void text_check(struct script_run *s, char *text)
+{
+    if (text == NULL)
+        (void)script_judge(s, OMEN_NO_MEMORY, "a text");
+    omen_free(text);
+}
+
+void script_stats(struct script_run *s)
+{
+    omen_stats stats = {.struct_bytes = sizeof(stats)};
+    omen_err err;
+    char *text;
+    if (!ready(s))
+        return;
+    SCRIPT_CALL(err, omen_get_stats(s->db, &stats));
+    (void)goes_on(s, err, "omen_get_stats");
+    if (s->db == NULL)
+        return;
+    SCRIPT_DO(text = omen_stats_json(s->db));
+    text_check(s, text);
+    SCRIPT_DO(text = omen_stats_prometheus(s->db));
+    text_check(s, text);
+    SCRIPT_DO(text = omen_options_describe());
+    text_check(s, text);
+}
+
 void script_snapshot(struct script_run *s)
 {
     omen_err err;

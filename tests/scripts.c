@@ -243,6 +243,7 @@ static void set_option(struct script_run *s)
     script_open(s);
     script_set_option(s, "runs_upper", "1");
     script_put(s, 1, true);
+    script_stats(s);
     script_read_all(s);
 }
 

@@ -135,6 +135,8 @@ void script_iter(struct script_run *s);
 void script_iter_walk(struct script_run *s, uint32_t entries);
 void script_iter_end(struct script_run *s);
 void script_read_all(struct script_run *s);
+/* Statistics as numbers and as texts. */
+void script_stats(struct script_run *s);
 /* The process is killed: the file system goes on with everything written. */
 void script_kill(struct script_run *s);
 /* The next opening crashes after so many steps, in this mode; another recovers from there. */
