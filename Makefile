@@ -134,7 +134,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libomendb.a
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -Ilsm $(WARN) $(CFLAGS) $(SAN) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
 
-.PHONY: unit programs examples check test oracle crash kill damage repair-sweep soak mutants
+.PHONY: unit programs examples check test oracle crash fail kill damage repair-sweep soak mutants
 unit: $(UNIT_TESTS)
 programs: $(PROGRAMS)
 examples: $(EXAMPLES)
@@ -145,6 +145,10 @@ oracle: $(BUILD)/tests/oracle
 	$< --ops 200000
 crash: $(BUILD)/tests/crash
 	$< --points 100000
+fail: $(BUILD)/tests/crash_scripts $(BUILD)/tests/fail_io $(BUILD)/tests/fail_alloc
+	$(BUILD)/tests/crash_scripts
+	$(BUILD)/tests/fail_io
+	$(BUILD)/tests/fail_alloc
 kill: $(BUILD)/tests/kill
 	$< --kills 50
 damage: $(BUILD)/tests/damage
@@ -205,7 +209,7 @@ help:
 	@echo 'demo       real data in, killed, found again, benchmarked'
 	@echo 'examples   the programs in examples/'
 	@echo 'install    into PREFIX (/usr/local); also BINDIR LIBDIR INCLUDEDIR MANDIR DESTDIR'
-	@echo 'oracle crash kill damage repair-sweep   the long forms of the test programs'
+	@echo 'oracle crash fail kill damage repair-sweep   the long forms of the test programs'
 	@echo 'soak       all of them for SECONDS=3600, added up in docs/ledger.md'
 	@echo 'mutants    planted bugs, each to be found'
 	@echo 'asan ubsan tsan   the tests under sanitizers'

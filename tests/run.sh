@@ -37,6 +37,9 @@ step golden tests/golden.sh "$build/omendb"
 step bench-lines tests/golden_bench.sh "$build/omendb"
 step oracle "$build/tests/oracle" --ops 25000
 step crash "$build/tests/crash" --points 4000
+step crash-scripts "$build/tests/crash_scripts" --every 10
+step fail-io "$build/tests/fail_io" --every 40
+step fail-alloc "$build/tests/fail_alloc" --every 10
 step kill "$build/tests/kill" --kills 8
 step damage "$build/tests/damage" --step 41
 step refused "$build/tests/refused"

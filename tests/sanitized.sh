@@ -39,6 +39,9 @@ if [ "$what" = unit ]; then
     step damage "$build/tests/damage" --step 211
     step crash "$build/tests/crash" --points 1500
     step repair-sweep "$build/tests/repair_sweep" --runs 150
+    step crash-scripts "$build/tests/crash_scripts" --every 40
+    step fail-io "$build/tests/fail_io" --every 80
+    step fail-alloc "$build/tests/fail_alloc" --every 20
     step index-lookups "$build/tests/soak_index" 100000 1
 fi
 step memtable "$build/tests/tsan_memtable" 3

@@ -32,6 +32,7 @@ round() {
         tool=$build/tests/$name
         case $name in
         crash) run "simulated crash points, 0 violations" "$tool" --points 200000 --seed "$seed" ;;
+        crash_scripts) run "simulated crash points in scripts, 0 violations" "$tool" --seed "$seed" ;;
         fail_io) run "failing calls, 0 violations" "$tool" --seed "$seed" ;;
         fail_alloc) run "failing allocations, 0 violations" "$tool" --seed "$seed" ;;
         oracle) run "operations, 0 differences" "$tool" --ops 100000 --seed "$seed" ;;
@@ -48,7 +49,7 @@ round() {
     done
 }
 
-programs=${*:-soak_index crash fail_io fail_alloc oracle kill repair_sweep damage}
+programs=${*:-soak_index crash crash_scripts fail_io fail_alloc oracle kill repair_sweep damage}
 ok=0
 while [ "$(date +%s)" -lt $end ] && [ $ok -eq 0 ]; do
     round || ok=1
