@@ -134,7 +134,7 @@ $(BUILD)/examples/%: examples/%.c $(BUILD)/libomendb.a
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -Ilsm $(WARN) $(CFLAGS) $(SAN) -o $@ $^ $(ALL_LDFLAGS) $(LIBS)
 
-.PHONY: unit programs examples check test oracle crash fail kill damage repair-sweep soak mutants
+.PHONY: unit programs examples check test oracle crash fail kill damage repair-sweep stress soak mutants
 unit: $(UNIT_TESTS)
 programs: $(PROGRAMS)
 examples: $(EXAMPLES)
@@ -155,7 +155,10 @@ damage: $(BUILD)/tests/damage
 	$<
 repair-sweep: $(BUILD)/tests/repair_sweep
 	$< --runs 5000
-soak: programs
+stress: all
+	$(BUILD)/omendb stress --mode=dir --seconds=$(or $(SECONDS),60)
+	$(BUILD)/omendb stress --mode=sim --faults --seconds=$(or $(SECONDS),60)
+soak: all programs
 	tests/soak.sh $(BUILD) $(or $(SECONDS),3600) $(PROGRAM)
 mutants:
 	$(MAKE) FLAVOUR=mutants DEFINES=-DOMI_MUTANTS_BUILD programs
@@ -170,7 +173,7 @@ ubsan:
 	$(MAKE) FLAVOUR=ubsan CFLAGS="-O1 -g" SAN="-fsanitize=undefined -fno-sanitize-recover=all" all unit programs
 	tests/sanitized.sh build/ubsan unit
 tsan:
-	$(MAKE) FLAVOUR=tsan CFLAGS="-O1 -g -Wno-tsan" SAN="-fsanitize=thread" programs
+	$(MAKE) FLAVOUR=tsan CFLAGS="-O1 -g -Wno-tsan" SAN="-fsanitize=thread" all programs
 	tests/sanitized.sh build/tsan programs
 
 # ---- coverage: `make check` over a build that counts lines ---------------------------------------------
@@ -210,6 +213,7 @@ help:
 	@echo 'examples   the programs in examples/'
 	@echo 'install    into PREFIX (/usr/local); also BINDIR LIBDIR INCLUDEDIR MANDIR DESTDIR'
 	@echo 'oracle crash fail kill damage repair-sweep   the long forms of the test programs'
+	@echo 'stress     threads against an oracle, SECONDS=60 in a directory and as long simulated'
 	@echo 'soak       all of them for SECONDS=3600, added up in docs/ledger.md'
 	@echo 'mutants    planted bugs, each to be found'
 	@echo 'asan ubsan tsan   the tests under sanitizers'

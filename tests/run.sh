@@ -44,6 +44,11 @@ step kill "$build/tests/kill" --kills 8
 step damage "$build/tests/damage" --step 41
 step refused "$build/tests/refused"
 step repair-sweep "$build/tests/repair_sweep" --runs 300
+step stress-sim "$build/omendb" stress --mode=sim --ops=12000
+step stress-faults "$build/omendb" stress --mode=sim --faults --ops=12000
+step stress-dir "$build/omendb" stress --mode=dir --seconds=3
+step stress-kill "$build/omendb" stress --mode=kill --crashes=8
+step failing-seeds tests/replay_seeds.sh "$build"
 step memtable-threads "$build/tests/tsan_memtable" 2
 step index-lookups "$build/tests/soak_index" 1000000 1
 printf '%d passed, %d failed\n' "$passed" "$failed"

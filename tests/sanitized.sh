@@ -45,6 +45,8 @@ if [ "$what" = unit ]; then
     step index-lookups "$build/tests/soak_index" 100000 1
 fi
 step memtable "$build/tests/tsan_memtable" 3
+step stress-dir "$build/omendb" stress --mode=dir --seconds=5
+step stress-sim "$build/omendb" stress --mode=sim --faults --ops=3000
 for set in 0 5 8 9 10 11; do
     step "oracle-$set" "$build/tests/oracle" --ops 8000 --set "$set"
 done

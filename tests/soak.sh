@@ -13,33 +13,40 @@ sums=$build/soak.sums
 : >"$sums"
 
 # Every program ends in "NAME: COUNT what...": the count is added up.
-run() { # what is counted, program, arguments...
-    unit=$1
-    shift
+run() { # name, what is counted, program, arguments...
+    name=$1
+    unit=$2
+    shift 2
     if ! "$@" >"$log" 2>&1; then
         tail -n 20 "$log"
         echo "FAILED: $*"
         return 1
     fi
     count=$(sed -n 's/^[a-z_]*: \([0-9][0-9]*\) .*/\1/p' "$log" | tail -n 1)
-    echo "$(basename "$1")|$unit|${count:-0}" >>"$sums"
-    printf '%-14s %12s %s\n' "$(basename "$1")" "${count:-0}" "$unit"
+    echo "$name|$unit|${count:-0}" >>"$sums"
+    printf '%-14s %12s %s\n' "$name" "${count:-0}" "$unit"
 }
 
 round() {
+    stress="$build/omendb stress"
     seed=$(od -An -N6 -tu8 /dev/urandom | tr -d ' ')
     for name in $programs; do
         tool=$build/tests/$name
         case $name in
-        crash) run "simulated crash points, 0 violations" "$tool" --points 200000 --seed "$seed" ;;
-        crash_scripts) run "simulated crash points in scripts, 0 violations" "$tool" --seed "$seed" ;;
-        fail_io) run "failing calls, 0 violations" "$tool" --seed "$seed" ;;
-        fail_alloc) run "failing allocations, 0 violations" "$tool" --seed "$seed" ;;
-        oracle) run "operations, 0 differences" "$tool" --ops 100000 --seed "$seed" ;;
-        kill) run "kills, nothing acknowledged lost" "$tool" --kills 100 --seed "$seed" ;;
-        repair_sweep) run "damaged databases repaired, nothing readable lost" "$tool" --runs 2000 --seed "$seed" ;;
-        soak_index) run "lookups, 0 wrong" "$tool" 100000000 "$seed" ;;
-        damage) run "changes, 0 wrong answers" "$tool" --seed "$seed" ;;
+        crash) run "$name" "simulated crash points, 0 violations" "$tool" --points 200000 --seed "$seed" ;;
+        crash_scripts) run "$name" "simulated crash points in scripts, 0 violations" "$tool" --seed "$seed" ;;
+        fail_io) run "$name" "failing calls, 0 violations" "$tool" --seed "$seed" ;;
+        fail_alloc) run "$name" "failing allocations, 0 violations" "$tool" --seed "$seed" ;;
+        oracle) run "$name" "operations, 0 differences" "$tool" --ops 100000 --seed "$seed" ;;
+        kill) run "$name" "kills, nothing acknowledged lost" "$tool" --kills 100 --seed "$seed" ;;
+        repair_sweep) run "$name" "damaged databases repaired, nothing readable lost" "$tool" --runs 2000 --seed "$seed" ;;
+        soak_index) run "$name" "lookups, 0 wrong" "$tool" 100000000 "$seed" ;;
+        stress_dir) run "$name" "writes by threads, every answer right" $stress --mode=dir --seconds=120 --seed="$seed" ;;
+        stress_sim) run "$name" "simulated crashes and faults among threads, 0 violations" $stress --mode=sim --faults --seconds=240 --seed="$seed" ;;
+        stress_kill) run "$name" "kills of threads, nothing acknowledged lost" $stress --mode=kill --crashes=200 --seed="$seed" ;;
+        stress_fs) run "$name" "shutdowns of a real file system, nothing durable lost" $stress --mode=fs --crashes=200 --seed="$seed" ;;
+        full_disk) run "$name" "fills of a small disk, nothing acknowledged lost" tests/full_disk.sh "$build" 20 "$seed" ;;
+        damage) run "$name" "changes, 0 wrong answers" "$tool" --seed "$seed" ;;
         *)
             echo "no long program is called $name"
             return 1
@@ -49,7 +56,7 @@ round() {
     done
 }
 
-programs=${*:-soak_index crash crash_scripts fail_io fail_alloc oracle kill repair_sweep damage}
+programs=${*:-soak_index crash crash_scripts fail_io fail_alloc oracle kill stress_dir stress_sim stress_kill stress_fs full_disk repair_sweep damage}
 ok=0
 while [ "$(date +%s)" -lt $end ] && [ $ok -eq 0 ]; do
     round || ok=1
