@@ -272,7 +272,8 @@ void stress_run_init(struct stress_run *run, const struct stress_plan *plan,
                      struct stress_page *page);
 void stress_run_fini(struct stress_run *run);
 struct stress_page *stress_page_make(void);
-void stress_open(struct stress_run *run);
+/* With new options; run->db is the caller's to set. NULL: the file system was shut down. */
+omen_db *stress_open(struct stress_run *run);
 omen_err stress_open_at(struct stress_run *run, struct omi_env *env, const char *dir,
                         bool inline_work, omen_db **db_out);
 /* Closes, opens, and checks that everything acknowledged is there. */

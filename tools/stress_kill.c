@@ -39,12 +39,9 @@ static _Noreturn void work_until_killed(struct stress_run *run)
 {
     run->clean_up = NULL; /* the parent's to do */
     signal(SIGINT, SIG_IGN);
-    stress_plan_options(&run->plan, atomic_fetch_add(&run->page->generation, 1), run->options);
-    omen_err err = stress_open_at(run, run->env, run->dir, false, &run->db);
-    if (err != OMEN_OK && atomic_load(&run->page->down))
+    run->db = stress_open(run);
+    if (run->db == NULL)
         wait_for_the_end();
-    if (err != OMEN_OK)
-        stress_fail("the database does not open: %s: %s", omen_err_name(err), omen_last_error());
     stress_round_begin(run, UINT64_MAX / 2);
     wait_for_the_end();
 }
@@ -97,7 +94,7 @@ static void judge(struct stress_run *run)
 {
     uint64_t prefixes[STRESS_THREADS_MAX];
     atomic_store(&run->page->down, false);
-    stress_open(run);
+    run->db = stress_open(run);
     stress_check_prefix(run, run->db, run->plan.mode == STRESS_KILL, prefixes);
     stress_settle(run, prefixes);
     switch (stress_below(&run->rng, 6)) {

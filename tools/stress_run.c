@@ -84,19 +84,33 @@ omen_err stress_open_at(struct stress_run *run, struct omi_env *env, const char 
         o.flags |= OMEN_INLINE_WORK;
     if (run->plan.verbose && dir == run->dir && env == run->env) /* no copies, no clones */
         o.log = open_log;
-    if (run->plan.mode != STRESS_SIM)
-        env = run->env = omi_env_posix((omen_io_engine)o.io_engine);
     return omi_db_open(env, dir, &o, db_out);
 }
 
-void stress_open(struct stress_run *run)
+/* The engine is an option; each has an env of its own. */
+static void env_choose(struct stress_run *run)
 {
+    omen_options o = {.struct_bytes = sizeof(o)};
+    if (run->plan.mode == STRESS_SIM)
+        return;
+    if (omen_options_from_string(run->options, &o) != OMEN_OK)
+        stress_fail("options \"%s\": %s", run->options, omen_last_error());
+    run->env = omi_env_posix((omen_io_engine)o.io_engine);
+}
+
+omen_db *stress_open(struct stress_run *run)
+{
+    omen_db *db;
     stress_plan_options(&run->plan, atomic_fetch_add(&run->page->generation, 1), run->options);
-    omen_err err = stress_open_at(run, run->env, run->dir, false, &run->db);
+    env_choose(run);
+    omen_err err = stress_open_at(run, run->env, run->dir, false, &db);
+    if (err != OMEN_OK && atomic_load(&run->page->down))
+        return NULL;
     if (err != OMEN_OK)
         stress_fail("the database does not open: %s: %s", omen_err_name(err), omen_last_error());
     run->faulty = run->sync_failed = false;
     atomic_store(&run->broken, false);
+    return db;
 }
 
 void stress_settle(struct stress_run *run, const uint64_t prefixes[static STRESS_THREADS_MAX])
@@ -127,9 +141,10 @@ void stress_reopen(struct stress_run *run)
         stress_acked_all(run, prefixes); /* close syncs the log */
         stress_durable_raise(run, prefixes);
     }
-    stress_open(run);
-    stress_check_prefix(run, run->db, !sync_failed, prefixes);
+    db = stress_open(run);
+    stress_check_prefix(run, db, !sync_failed, prefixes);
     stress_settle(run, prefixes);
+    run->db = db; /* crash points are judged by the settled numbers */
 }
 
 /* ---- rounds ---------------------------------------------------------------------------------- */
@@ -383,7 +398,7 @@ int stress_main_dir(const struct stress_plan *plan)
         return 2;
     double start_s = omt_now_s();
     double end_s = start_s + (plan->seconds != 0 ? (double)plan->seconds : 1e9);
-    stress_open(run);
+    run->db = stress_open(run);
     omt_progress_start(&progress, "writes");
     while (omt_now_s() < end_s && (plan->ops == 0 || page->steps < plan->ops)) {
         uint64_t ops = plan->ops != 0 ? plan->ops - page->steps : UINT64_MAX / 2;

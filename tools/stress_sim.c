@@ -225,9 +225,10 @@ static void crash_for_real(struct stress_run *run)
     omi_sim_destroy(before);
     if (!run->plan.inline_work)
         omi_sim_turns(clone, turns, run->plan.turn_one_in);
-    stress_open(run);
-    stress_check_prefix(run, run->db, kept, prefixes);
+    db = stress_open(run);
+    stress_check_prefix(run, db, kept, prefixes);
     stress_settle(run, prefixes);
+    run->db = db;
     omi_sim_on_step(clone, run_step, run);
     atomic_fetch_add(&run->page->crashes, 1);
 }
@@ -261,7 +262,7 @@ void stress_sim_once(const struct stress_plan *plan, struct stress_page *page)
         stress_fail("no memory for a simulated env");
     if (!plan->inline_work)
         omi_sim_turns(run->env, stress_next(&run->rng), plan->turn_one_in);
-    stress_open(run);
+    run->db = stress_open(run);
     omi_sim_on_step(run->env, run_step, run);
     for (uint64_t left = plan->ops; left > 0;) {
         uint64_t ops = 1 + stress_below(&run->rng, ROUND_OPS_MAX);
@@ -288,6 +289,8 @@ void stress_sim_once(const struct stress_plan *plan, struct stress_page *page)
 
 static bool more(const struct stress_plan *plan, const struct stress_page *page, double end_s)
 {
+    if (plan->ops != 0 && plan->ops <= RUN_OPS_MAX) /* a replay of one run */
+        return page->runs == 0;
     return omt_now_s() < end_s && (plan->ops == 0 || page->steps < plan->ops) &&
            (plan->crashes == 0 || page->crashes < plan->crashes);
 }
