@@ -233,11 +233,44 @@ static void crash_for_real(struct stress_run *run)
     atomic_fetch_add(&run->page->crashes, 1);
 }
 
+/* A call that fails may stop an opening, but what it leaves is opened by the next one, and nothing
+ * that was acknowledged is taken for a torn tail. */
+static void reopen_amid_faults(struct stress_run *run)
+{
+    static const enum omi_sim_fault kinds[] = {OMI_FAULT_READ, OMI_FAULT_WRITE, OMI_FAULT_SYNC,
+                                               OMI_FAULT_NAME, OMI_FAULT_OPEN,  OMI_FAULT_NO_SPACE};
+    uint64_t prefixes[STRESS_THREADS_MAX];
+    bool kept = !run->sync_failed, faulty = run->faulty;
+    enum omi_sim_fault kind = kinds[stress_below(&run->rng, sizeof(kinds) / sizeof(kinds[0]))];
+    for (uint32_t t = 0; t < run->plan.threads; t++)
+        stress_read_release(&run->workers[t]);
+    omen_db *db = run->db;
+    run->db = NULL;
+    omen_err err = omen_close(db);
+    if (err != OMEN_OK && !faulty)
+        stress_fail("close: %s: %s", omen_err_name(err), omen_last_error());
+    omi_sim_fail(run->env, kind, 1 + stress_below(&run->rng, 30), stress_one_in(&run->rng, 3));
+    fault_say(run, "while opening, kind", kind);
+    err = stress_open_at(run, run->env, run->dir, run->plan.inline_work, &db);
+    sim_calm(run);
+    if (err == OMEN_OK)
+        omi_ignore(omen_close(db)); /* it may have met the fault since */
+    else if (err != OMEN_IO && err != OMEN_FULL && err != OMEN_UNKNOWN && err != OMEN_READ_ONLY)
+        stress_fail("an opening that met a failing call: %s: %s", omen_err_name(err),
+                    omen_last_error());
+    db = stress_open(run);
+    stress_check_prefix(run, db, kept, prefixes);
+    stress_settle(run, prefixes);
+    run->db = db;
+}
+
 static void between_rounds(struct stress_run *run)
 {
     uint64_t kind = stress_below(&run->rng, 5);
     if (kind == 0) {
         crash_for_real(run);
+    } else if (kind == 3 && run->plan.faults) {
+        reopen_amid_faults(run);
     } else if (kind == 1 || atomic_load(&run->broken)) {
         stress_reopen(run);
         stress_check_files(run);
