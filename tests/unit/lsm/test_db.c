@@ -719,3 +719,44 @@ Test(db, a_sync_amid_a_full_disk_does_not_bring_a_cut_off_frame_back)
         omi_sim_destroy(env);
     }
 }
+
+/* ---- a checkpoint read through a device that errs ---------------------------------------------- */
+
+static void checkpoint_amid(enum omi_sim_fault kind, uint64_t nth, bool lasting, bool *fired_out)
+{
+    struct omi_env *env = omi_sim_create(nth);
+    omen_db *db, *copy;
+    cr_assert(env != NULL);
+    cr_assert_eq(open_sim(env, &db), OMEN_OK);
+    put(db, "first", "one");
+    put(db, "last", "two");
+    uint64_t before = omi_sim_faults(env);
+    omi_sim_fail(env, kind, nth, lasting);
+    omen_err err = omen_checkpoint(db, "/copy");
+    *fired_out = omi_sim_faults(env) != before;
+    omi_sim_fail(env, OMI_FAULT_NONE, 0, false);
+    cr_assert(err == OMEN_OK || err == OMEN_CORRUPT, "%s", omen_last_error());
+    cr_assert(lasting || err == OMEN_OK, "%s", omen_last_error());
+    if (err == OMEN_OK) {
+        omen_options o = {.struct_bytes = sizeof(o)};
+        cr_assert_eq(omi_db_open(env, "/copy", &o, &copy), OMEN_OK, "%s", omen_last_error());
+        expect(copy, "first", "one");
+        expect(copy, "last", "two");
+        cr_assert_eq(omen_close(copy), OMEN_OK);
+    }
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(env);
+}
+
+Test(db, a_checkpoint_through_a_wrong_read_is_whole_or_refused)
+{
+    static const enum omi_sim_fault kinds[] = {OMI_FAULT_FLIP, OMI_FAULT_ZERO};
+    for (int k = 0; k < 2; k++)
+        for (int lasting = 0; lasting < 2; lasting++) {
+            bool fired = true;
+            uint64_t nth = 1;
+            for (; fired; nth++)
+                checkpoint_amid(kinds[k], nth, lasting == 1, &fired);
+            cr_assert(nth > 2, "no read was spoiled");
+        }
+}
