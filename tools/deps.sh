@@ -2,13 +2,13 @@
 # Installs what building and testing needs, from Debian's packages. Quick when all is there.
 #   tools/deps.sh [--peers] [--ci]
 #   --peers  also the databases that bench/ measures against
-#   --ci     also clang, sanitizers' runtimes, a cross compiler, checkers
+#   --ci     also clang, sanitizers' runtimes, a cross compiler, checkers, file systems to crash
 set -eu
 packages="gcc g++ make pkg-config git liburing-dev libzstd-dev libxxhash-dev libnuma-dev libcriterion-dev"
 for arg in "$@"; do
     case $arg in
     --peers) packages="$packages librocksdb-dev" ;;
-    --ci) packages="$packages clang clang-format libclang-rt-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross mandoc binutils" ;;
+    --ci) packages="$packages clang clang-format libclang-rt-14-dev gcc-aarch64-linux-gnu libc6-dev-arm64-cross mandoc binutils e2fsprogs xfsprogs mount" ;;
     -h | --help)
         sed -n '2,5s/^# \{0,1\}//p' "$0"
         exit 0
