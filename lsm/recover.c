@@ -154,7 +154,7 @@ static omen_err recover_log(omen_db *db, struct omi_replay *r, struct omi_versio
     if (err == OMEN_OK && !db->read_only)
         err = omi_db_begin_history(db, next, &wr);
     if (err == OMEN_OK && !db->read_only)
-        err = omi_wal_remove_below(db->dir, db->active.first_segment);
+        err = omi_wal_remove_below(db->dir, db->active.first_segment, omi_wal_slot(db->wal));
     omi_version_unref(next);
     omi_edit_fini(&l.flushed);
     return err;

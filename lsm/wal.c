@@ -280,6 +280,15 @@ uint64_t omi_wal_segment(const struct omi_wal *wal)
     return number;
 }
 
+uint64_t omi_wal_slot(const struct omi_wal *wal)
+{
+    struct omi_wal *w = (struct omi_wal *)(uintptr_t)wal;
+    omi_mutex_lock(&w->mu);
+    uint64_t slot = active(w)->slot;
+    omi_mutex_unlock(&w->mu);
+    return slot;
+}
+
 uint64_t omi_wal_segment_bytes(const struct omi_wal *wal)
 {
     struct omi_wal *w = (struct omi_wal *)(uintptr_t)wal;

@@ -68,6 +68,7 @@ OMEN_MUST_CHECK omen_err omi_wal_rotate(struct omi_wal *wal);
  * lowest needed one. Does not sync older segments: they are about to be released. */
 OMEN_MUST_CHECK omen_err omi_wal_settle(struct omi_wal *wal);
 uint64_t omi_wal_segment(const struct omi_wal *wal);       /* the active one */
+uint64_t omi_wal_slot(const struct omi_wal *wal);          /* its file's number */
 uint64_t omi_wal_segment_bytes(const struct omi_wal *wal); /* appended to the active one */
 uint64_t omi_wal_bytes(const struct omi_wal *wal);         /* appended in all */
 uint64_t omi_wal_syncs(const struct omi_wal *wal);
@@ -121,8 +122,8 @@ OMEN_MUST_CHECK omen_err omi_wal_salvage(struct omi_dir *dir, struct omi_wal_rec
 /* Is there a file with this segment's header? */
 OMEN_MUST_CHECK omen_err omi_wal_holds(struct omi_dir *dir, uint64_t segment, bool *there_out);
 /* After recovered operations are durable in tables: deletes all .log files with a segment below
- * floor, or that hold no valid header. */
-OMEN_MUST_CHECK omen_err omi_wal_remove_below(struct omi_dir *dir, uint64_t floor);
+ * floor, or that hold no valid header, but not the one numbered slot: it is being written. */
+OMEN_MUST_CHECK omen_err omi_wal_remove_below(struct omi_dir *dir, uint64_t floor, uint64_t slot);
 /* For omen_checkpoint: copies the segments >= floor up to the present append position into to. */
 OMEN_MUST_CHECK omen_err omi_wal_copy(struct omi_wal *wal, struct omi_dir *from, struct omi_dir *to,
                                       uint64_t floor);

@@ -12,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAME_BYTES = 64 };
+enum { NAME_BYTES = 64, FRAME_LOOK_BYTES = 1 << 20 };
 
 struct found {
     char name[NAME_BYTES];
@@ -54,6 +54,60 @@ static omen_err survey_one(void *ctx, const struct omi_dir_entry *e)
     return OMEN_OK;
 }
 
+/* Does the nonce open the first frame? Asked of two headers that differ; a frame of more than is
+ * looked at is opened by neither. */
+static bool opens_frame(struct omi_file *file, uint64_t nonce)
+{
+    struct omi_frame_header h;
+    uint64_t hashed = 0;
+    size_t got = 0;
+    uint8_t *bytes = malloc(FRAME_LOOK_BYTES);
+    bool opens =
+        bytes != NULL &&
+        omi_file_pread(file, bytes, FRAME_LOOK_BYTES, OMI_WAL_FIRST_FRAME, &got) == OMEN_OK &&
+        got >= OMI_FRAME_HEADER_BYTES && omi_frame_open(bytes, got, nonce, &h, &hashed);
+    free(bytes);
+    return opens;
+}
+
+/* Both, one or none of the two headers; two that differ are not of one segment. */
+static omen_err header_choose(const struct survey *s, struct omi_file *file, const uint8_t *page,
+                              struct found *f)
+{
+    struct omi_wal_header copy;
+    omen_err first = omi_wal_header_decode(page, f->name, &f->header);
+    if (first == OMEN_UNSUPPORTED)
+        return first;
+    omen_err second = omi_wal_header_decode(page + OMI_WAL_HEADER_COPY, f->name, &copy);
+    if (second == OMEN_UNSUPPORTED)
+        return second;
+    bool differ = first == OMEN_OK && second == OMEN_OK &&
+                  memcmp(page, page + OMI_WAL_HEADER_COPY, OMI_WAL_HEADER_BYTES) != 0;
+    if (differ && !s->around)
+        return omi_fail(OMEN_CORRUPT, 0, "%s: its two headers are of different segments", f->name);
+    if (first != OMEN_OK || (differ && opens_frame(file, copy.nonce)))
+        f->header = copy;
+    f->valid = first == OMEN_OK || second == OMEN_OK;
+    return OMEN_OK; /* none: torn at its making, no segment */
+}
+
+/* Once more when the headers are not alike: a bit, or a whole sector, may be wrong on the way. */
+static omen_err page_read(struct omi_file *file, uint8_t page[static OMI_WAL_FIRST_FRAME],
+                          size_t *got_out)
+{
+    omen_err err = OMEN_OK;
+    for (int i = 0; i < 2 && err == OMEN_OK; i++) {
+        err = omi_file_pread(file, page, OMI_WAL_FIRST_FRAME, 0, got_out);
+        struct omi_wal_header h;
+        if (err == OMEN_OK && *got_out == OMI_WAL_FIRST_FRAME &&
+            omi_wal_header_decode(page, "", &h) == OMEN_OK &&
+            memcmp(page, page + OMI_WAL_HEADER_COPY, OMI_WAL_HEADER_BYTES) == 0)
+            break;
+        file->env->ops->file_advise(file, OMI_ADVISE_DROP);
+    }
+    return err;
+}
+
 static omen_err header_read(struct survey *s, struct found *f)
 {
     uint8_t page[OMI_WAL_FIRST_FRAME];
@@ -66,17 +120,13 @@ static omen_err header_read(struct survey *s, struct found *f)
     if (err == OMEN_OK)
         err = omi_file_size(file, &f->bytes);
     if (err == OMEN_OK)
-        err = omi_file_pread(file, page, sizeof(page), 0, &got);
+        err = page_read(file, page, &got);
     if (err == OMEN_IO && s->around && (got = sizeof(page)) != 0)
         err = omi_file_read_around(file, page, sizeof(page), &unread);
+    if (err == OMEN_OK && got == sizeof(page))
+        err = header_choose(s, file, page, f);
     (void)omi_file_close(file);
-    if (err != OMEN_OK || got < sizeof(page))
-        return err;
-    err = omi_wal_header_decode(page, f->name, &f->header);
-    if (err == OMEN_CORRUPT)
-        err = omi_wal_header_decode(page + OMI_WAL_HEADER_COPY, f->name, &f->header);
-    f->valid = err == OMEN_OK;
-    return err == OMEN_CORRUPT ? OMEN_OK : err; /* torn at its making: no segment */
+    return err;
 }
 
 static int by_segment(const void *a, const void *b)
@@ -491,13 +541,16 @@ omen_err omi_wal_holds(struct omi_dir *dir, uint64_t segment, bool *there_out)
     return err;
 }
 
-omen_err omi_wal_remove_below(struct omi_dir *dir, uint64_t floor)
+omen_err omi_wal_remove_below(struct omi_dir *dir, uint64_t floor, uint64_t slot)
 {
     struct survey s = {.dir = dir};
     omen_err err = survey_all(&s);
-    for (size_t i = 0; i < s.count && err == OMEN_OK; i++)
-        if (!s.items[i].valid || s.items[i].header.segment < floor)
-            err = omi_dir_unlink(dir, s.items[i].name);
+    for (size_t i = 0; i < s.count && err == OMEN_OK; i++) {
+        const struct found *f = &s.items[i];
+        bool in_use = strtoull(f->name, NULL, 10) == slot; /* whatever its header seems to say */
+        if (!in_use && (!f->valid || f->header.segment < floor))
+            err = omi_dir_unlink(dir, f->name);
+    }
     free(s.items);
     return err;
 }

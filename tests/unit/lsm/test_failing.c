@@ -161,3 +161,76 @@ Test(failing, a_checkpoint_copies_no_bit_that_flipped_on_the_way, .init = setup,
     }
     cr_assert_eq(omen_close(db), OMEN_OK);
 }
+
+static omen_err entry_count(void *ctx, const struct omi_entry *entry)
+{
+    uint64_t *count = ctx;
+    (void)entry;
+    ++*count;
+    return OMEN_OK;
+}
+
+/* Two segments with an operation each. */
+static struct omi_dir *two_segments(void)
+{
+    uint64_t slots = 0, position;
+    struct omi_wal_params params = {.next_number = slot_number, .number_ctx = &slots, .segment = 1};
+    struct omi_buf buf = {0};
+    struct omi_wal *wal;
+    struct omi_dir *dir;
+    cr_assert_eq(omi_dir_open(env, "/w", true, &dir), OMEN_OK);
+    cr_assert_eq(omi_wal_create(dir, &params, &wal), OMEN_OK);
+    cr_assert_eq(omi_ops_append(&buf, OMI_KIND_PUT, text("key"), text("value")), OMEN_OK);
+    struct omi_ops ops = {buf.data, buf.size, 1};
+    cr_assert_eq(omi_wal_append(wal, 1, &ops, &position), OMEN_OK);
+    cr_assert_eq(omi_wal_rotate(wal), OMEN_OK);
+    cr_assert_eq(omi_wal_append(wal, 2, &ops, &position), OMEN_OK);
+    cr_assert_eq(omi_wal_close(wal), OMEN_OK);
+    omi_buf_fini(&buf);
+    return dir;
+}
+
+/* A segment whose header is read wrongly must not count as one that was torn at its making, nor as
+ * another one. */
+Test(failing, a_log_header_read_wrongly_is_read_again)
+{
+    static const enum omi_sim_fault kinds[] = {OMI_FAULT_FLIP, OMI_FAULT_ZERO, OMI_FAULT_STALE,
+                                               OMI_FAULT_MISDIRECTED};
+    for (uint64_t run = 0; run < 2000; run++) {
+        uint64_t count = 0;
+        env = omi_sim_create(run);
+        struct omi_dir *dir = two_segments();
+        struct omi_wal_recovery r = {.floor = 1};
+        omi_sim_fail(env, kinds[run % 4], 1 + run / 4 % 6, false);
+        cr_assert_eq(omi_wal_recover(dir, &r, entry_count, &count), OMEN_OK, "run %lu: %s", run,
+                     omen_last_error());
+        cr_assert_eq(count, 2, "run %lu: %lu operations", run, count);
+        omi_dir_close(dir);
+        omi_sim_destroy(env);
+    }
+}
+
+/* What else it holds may be unreadable for a while; the log that is being written stays. */
+Test(failing, the_log_in_use_is_never_taken_for_a_leftover, .init = setup, .fini = teardown)
+{
+    uint64_t slots = 0;
+    struct omi_wal_params params = {.next_number = slot_number, .number_ctx = &slots, .segment = 1};
+    struct omi_wal *old, *new;
+    struct omi_dir *dir;
+    struct omi_file *file;
+    cr_assert_eq(omi_dir_open(env, "/w", true, &dir), OMEN_OK);
+    cr_assert_eq(omi_wal_create(dir, &params, &old), OMEN_OK);
+    cr_assert_eq(omi_wal_close(old), OMEN_OK);
+    params.segment = 2;
+    cr_assert_eq(omi_wal_create(dir, &params, &new), OMEN_OK);
+    for (uint64_t i = 0; i < 8; i++) {
+        uint8_t zeros[512] = {0};
+        cr_assert_eq(omi_sim_overwrite(env, "/w", "000002.log", i * 512, zeros, 512), OMEN_OK);
+    }
+    cr_assert_eq(omi_wal_remove_below(dir, 2, 2), OMEN_OK);
+    cr_assert_eq(omi_file_open(dir, "000001.log", OMI_OPEN_READ, 0, &file), OMEN_NOT_FOUND);
+    cr_assert_eq(omi_file_open(dir, "000002.log", OMI_OPEN_READ, 0, &file), OMEN_OK);
+    cr_assert_eq(omi_file_close(file), OMEN_OK);
+    cr_assert_eq(omi_wal_close(new), OMEN_OK);
+    omi_dir_close(dir);
+}

@@ -294,7 +294,7 @@ Test(wal, remove_below_deletes_old_and_headless_logs_and_nothing_else)
     file_put(l.dir, "000777.log", "no header", 9);
     file_put(l.dir, "000778.sst", "a table", 7);
     file_put(l.dir, "12.log", "too few digits", 14);
-    must(omi_wal_remove_below(l.dir, 2));
+    must(omi_wal_remove_below(l.dir, 2, omi_wal_slot(l.wal)));
     cr_assert_eq(omi_file_open(l.dir, "000001.log", OMI_OPEN_READ, 0, &file), OMEN_NOT_FOUND);
     cr_assert_eq(omi_file_open(l.dir, "000777.log", OMI_OPEN_READ, 0, &file), OMEN_NOT_FOUND);
     const char *stay[] = {"000002.log", "000778.sst", "12.log"};
