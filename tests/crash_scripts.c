@@ -73,7 +73,7 @@ int main(int argc, char **argv)
         return 2;
     }
     for (uint32_t i = 0; i < script_count; i++)
-        for (int t = 0; t <= ((scripts[i].flags & SCRIPT_THREADS) != 0 ? 1 : 0); t++)
+        for (int t = 0; t < 2; t++)
             if ((script == NULL || strcmp(script, scripts[i].name) == 0) &&
                 (threads == NULL || (strcmp(threads, "1") == 0) == t))
                 run_script(&scripts[i], t, seed, &c);

@@ -187,7 +187,7 @@ static bool chosen(const char *wanted, const char *name)
 static void run_script(const struct script *script, const struct choice *c)
 {
     uint64_t hits_before = hits, errors_before = errors;
-    for (int threads = 0; threads <= ((script->flags & SCRIPT_THREADS) != 0 ? 1 : 0); threads++) {
+    for (int threads = 0; threads < 2; threads++) {
         if (!chosen(c->threads, threads ? "1" : "0"))
             continue;
         run_plain(script, threads);

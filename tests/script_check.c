@@ -146,10 +146,10 @@ static uint64_t crash_check(struct script_run *s, struct omi_env *env, enum omi_
     if (depth > 0)
         omi_sim_on_step(clone, recovery_step, &a);
     omen_db *db;
-    omen_err err = script_db_open(clone, false, &db);
+    omen_err err = script_db_open(s, clone, false, &db);
     if (err == OMEN_FULL && s->full) { /* somebody makes room */
         omi_sim_capacity(clone, UINT64_MAX);
-        err = script_db_open(clone, false, &db);
+        err = script_db_open(s, clone, false, &db);
     }
     omi_sim_on_step(clone, NULL, NULL);
     char where[48];
@@ -344,11 +344,11 @@ static void copy_check(struct script_run *s)
 {
     omen_db *db;
     struct script_state found;
-    if (s->copy[0] == 0 || (script_fired(s) && s->faults->lies))
+    if (!s->copied || (script_fired(s) && s->faults->lies))
         return;
     struct omi_env *clone = script_clone(s, OMI_CRASH_STRICT);
     omen_options o = {.struct_bytes = sizeof(o), .flags = OMEN_INLINE_WORK};
-    CHECK_OK(omi_db_open(clone, s->copy, &o, &db));
+    CHECK_OK(omi_db_open(clone, "/copy", &o, &db));
     state_read(s, db, &found, "in the checkpoint");
     if (memcmp(&found, &s->copy_state, sizeof(found)) != 0)
         fail_now("%s: the checkpoint holds another state", s->script->name);
@@ -382,7 +382,7 @@ void script_check_end(struct script_run *s)
     script_close(s);
     (void)script_check_crash(s, OMI_CRASH_STRICT, s->seed, 0);
     omen_db *db;
-    omen_err err = script_db_open(s->env, false, &db);
+    omen_err err = script_db_open(s, s->env, false, &db);
     if (err == OMEN_CORRUPT && s->crashed_on_lie)
         return;
     if (err != OMEN_OK)

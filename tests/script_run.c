@@ -1,4 +1,5 @@
 /* script_run.c - the calls that scripts are made of, and what is known after each. */
+#include "io/base/turns.h"
 #include "lsm/table_format.h"
 #include "tests/scripts.h"
 
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPENS_MAX = 6, OPEN_TRIES = 2 };
+enum { OPENS_MAX = 6, OPEN_TRIES = 2, TURN_ONE_IN = 8 };
 
 _Thread_local bool script_in_engine;
 
@@ -26,16 +27,23 @@ bool script_fired(struct script_run *s)
     return s->faults != NULL && s->faults->fired(s->faults->ctx, s);
 }
 
+/* No other thread may get the turn between looking at the faults and changing them. */
 void script_pause(struct script_run *s)
 {
+    struct omi_turns *turns = omi_turns_here;
+    omi_turns_here = NULL;
     if (s->faults != NULL)
         s->faults->pause(s->faults->ctx, s);
+    omi_turns_here = turns;
 }
 
 void script_resume(struct script_run *s)
 {
+    struct omi_turns *turns = omi_turns_here;
+    omi_turns_here = NULL;
     if (s->faults != NULL)
         s->faults->resume(s->faults->ctx, s);
+    omi_turns_here = turns;
 }
 
 bool script_judge(struct script_run *s, omen_err err, const char *what)
@@ -68,7 +76,15 @@ static void say(void *ctx, int level, const char *line)
     fprintf(stderr, "    %s\n", line);
 }
 
-omen_err script_db_open(struct omi_env *env, bool threads, omen_db **db)
+/* The seed picks what else the database is opened with. */
+static const char *options_of(const struct script_run *s)
+{
+    static const char *const options[] = {"", "codec_upper=zstd-fast,codec_last=zstd",
+                                          "filter_bits=none,runs_upper=1", "goal=space"};
+    return options[s->seed % (sizeof(options) / sizeof(options[0]))];
+}
+
+omen_err script_db_open(struct script_run *s, struct omi_env *env, bool threads, omen_db **db)
 {
     omen_options o = {.struct_bytes = sizeof(o),
                       .flags = OMEN_CREATE_IF_MISSING | (threads ? 0 : OMEN_INLINE_WORK),
@@ -82,6 +98,7 @@ omen_err script_db_open(struct omi_env *env, bool threads, omen_db **db)
                       .runs_upper = 2};
     if (getenv("OMENDB_TEST_VERBOSE") != NULL)
         o.log = say;
+    CHECK_OK(omen_options_from_string(options_of(s), &o));
     omen_err err;
     SCRIPT_CALL(err, omi_db_open(env, "/db", &o, db));
     return err;
@@ -122,6 +139,8 @@ static void env_replace(struct script_run *s, struct omi_env *env)
     omi_sim_destroy(s->env);
     s->db = NULL;
     s->env = env;
+    if (s->threads)
+        omi_sim_turns(env, s->seed + s->clones, TURN_ONE_IN);
     s->crashed_on_lie = s->crashed_on_lie || lies(s);
     omi_sim_on_step(env, run_step, s);
 }
@@ -151,7 +170,7 @@ static void recovery_crashed(struct script_run *s)
 
 static omen_err open_plainly(struct script_run *s)
 {
-    omen_err err = script_db_open(s->env, s->threads, &s->db);
+    omen_err err = script_db_open(s, s->env, s->threads, &s->db);
     if (script_fired(s) && s->faults->spoils) /* recovery may have taken the log for torn */
         s->acked = s->synced = 0;
     return err;
@@ -386,20 +405,28 @@ void script_set_option(struct script_run *s, const char *name, const char *value
     (void)goes_on(s, err, "omen_set_option");
 }
 
-/* A half-made one is taken away, and another try has the same name. */
-void script_checkpoint(struct script_run *s)
+static omen_err checkpoint_once(struct script_run *s)
 {
     omen_err err;
-    if (!ready(s))
-        return;
     SCRIPT_CALL(err, omen_checkpoint(s->db, "/copy"));
     if (err == OMEN_OK) {
-        snprintf(s->copy, sizeof(s->copy), "/copy");
+        s->copied = true;
         s->copy_state = s->states[s->acked];
         if (!lies(s))
             s->synced = s->acked;
     }
-    (void)goes_on(s, err, "omen_checkpoint");
+    return err;
+}
+
+/* A half-made one is taken away, and then another try may have the same name. */
+void script_checkpoint(struct script_run *s)
+{
+    omen_err err;
+    if (!ready(s) || goes_on(s, checkpoint_once(s), "omen_checkpoint"))
+        return;
+    SCRIPT_CALL(err, omi_db_destroy(s->env, "/copy"));
+    if (script_judge(s, err, "omen_destroy") && ready(s))
+        (void)goes_on(s, checkpoint_once(s), "omen_checkpoint again");
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -586,7 +613,7 @@ struct script_run *script_begin(const struct script *script, uint64_t seed, bool
     s->seed = seed;
     s->threads = threads;
     if (threads)
-        omi_sim_turns(s->env, seed + 1, 8);
+        omi_sim_turns(s->env, seed, TURN_ONE_IN);
     omi_sim_on_step(s->env, run_step, s);
     return s;
 }

@@ -183,7 +183,7 @@ static void disk_full(struct script_run *s)
     script_read_all(s);
     omi_sim_capacity(s->env, UINT64_MAX);
     s->full = false;
-    s->env->ops->sleep_us(s->env, 100000);
+    s->env->ops->sleep_us(s->env, 1000000);
     script_put(s, 0, true); /* by itself, in the same handle */
     script_flush(s);
     script_read_all(s);
@@ -249,21 +249,21 @@ static void set_option(struct script_run *s)
 
 const struct script scripts[] = {
     {"open-new", open_new, 0, 100},
-    {"put-sync", put_sync, SCRIPT_THREADS, 200},
+    {"put-sync", put_sync, 0, 200},
     {"reopen-killed", reopen_killed, 0, 200},
-    {"batch", batches, SCRIPT_THREADS, 200},
-    {"overwrite-delete", overwrite_delete, SCRIPT_THREADS, 200},
-    {"flush", flush, SCRIPT_THREADS, 600},
-    {"merge", merge, SCRIPT_THREADS, 600},
-    {"log-roll", log_roll, SCRIPT_THREADS, 3800},
+    {"batch", batches, 0, 200},
+    {"overwrite-delete", overwrite_delete, 0, 200},
+    {"flush", flush, 0, 600},
+    {"merge", merge, 0, 600},
+    {"log-roll", log_roll, 0, 3800},
     {"manifest-roll", manifest_roll, 0, 100},
-    {"delete-obsolete", delete_obsolete, SCRIPT_THREADS, 600},
+    {"delete-obsolete", delete_obsolete, 0, 600},
     {"reopen-clean", reopen_clean, 0, 200},
     {"crash-in-recovery", crash_in_recovery, 0, 200},
     {"disk-full", disk_full, 0, 3800},
     {"index-rebuild", index_rebuild, SCRIPT_DAMAGES, 600},
     {"checkpoint", checkpoint, 0, 600},
-    {"snapshot", snapshot, SCRIPT_THREADS, 600},
+    {"snapshot", snapshot, 0, 600},
     {"set-option", set_option, 0, 100},
 };
 const uint32_t script_count = sizeof(scripts) / sizeof(scripts[0]);

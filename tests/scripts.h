@@ -45,8 +45,7 @@ struct script_faults {
 };
 
 enum {
-    SCRIPT_THREADS = 1u << 0, /* also worth running with threads that take turns */
-    SCRIPT_DAMAGES = 1u << 1  /* leaves damage behind on purpose: omen_verify complains */
+    SCRIPT_DAMAGES = 1u << 0 /* leaves damage behind on purpose: omen_verify complains */
 };
 struct script {
     const char *name;
@@ -87,7 +86,7 @@ struct script_run {
     omen_iter *iter;
     struct script_state snapshot_state, iter_state;
     uint32_t iter_next; /* key number that the iterator has yet to pass */
-    char copy[16];      /* path of a checkpoint that was made; "" none */
+    bool copied;        /* a checkpoint was made, in /copy */
     struct script_state copy_state;
 };
 
@@ -154,7 +153,7 @@ void script_pause(struct script_run *s);
 void script_resume(struct script_run *s);
 /* True for OMEN_OK; an error that the faults do not explain is a violation. */
 bool script_judge(struct script_run *s, omen_err err, const char *what);
-omen_err script_db_open(struct omi_env *env, bool threads, omen_db **db);
+omen_err script_db_open(struct script_run *s, struct omi_env *env, bool threads, omen_db **db);
 
 #define SCRIPT_CALL(err, call)                                                                     \
     do {                                                                                           \
