@@ -84,7 +84,9 @@ static omen_err header_choose(const struct survey *s, struct omi_file *file, con
     bool differ = first == OMEN_OK && second == OMEN_OK &&
                   memcmp(page, page + OMI_WAL_HEADER_COPY, OMI_WAL_HEADER_BYTES) != 0;
     if (differ && !s->around)
-        return omi_fail(OMEN_CORRUPT, 0, "%s: its two headers are of different segments", f->name);
+        return omi_fail(OMEN_CORRUPT, 0,
+                        "%s: its two headers are of different segments; run omendb repair",
+                        f->name);
     if (first != OMEN_OK || (differ && opens_frame(file, copy.nonce)))
         f->header = copy;
     f->valid = first == OMEN_OK || second == OMEN_OK;
