@@ -172,6 +172,10 @@ omen_err omi_block_verify(const uint8_t *stored, const struct omi_block_header *
     uint64_t check = omi_block_check(stored, h->stored_bytes, file_id, off);
     if (check != omi_get_u64(stored + 24) && !OMI_MUTANT(OMI_MUTANT_BLOCK_UNCHECKED))
         return damaged(where, off, "its check does not match: the data is damaged or misplaced");
+    const uint8_t *body = stored + OMI_BLOCK_HEADER_BYTES;
+    if (h->codec == OMI_BLOCK_CODEC_ZSTD &&
+        ZSTD_getFrameContentSize(body, h->stored_bytes - OMI_BLOCK_HEADER_BYTES) != h->raw_bytes)
+        return damaged(where, off, "its codec's frame is of another size");
     return OMEN_OK;
 }
 

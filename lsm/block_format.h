@@ -45,8 +45,8 @@ enum {
     OMI_BLOCK_FLAGS_KNOWN = 15
 };
 enum { OMI_COLUMNS_BYTES = 24, OMI_SINGLE_BYTES = 16, OMI_HEAD_BYTES = 4 };
-/* A body is an entry at most, or a block target and a half: far less than this. */
-#define OMI_BLOCK_RAW_MAX (UINT32_C(512) << 20)
+/* A body is an entry at most, or a block target and a half, which is far less. */
+#define OMI_BLOCK_RAW_MAX (OMEN_VALUE_BYTES_MAX + 2 * OMEN_KEY_BYTES_MAX)
 
 /* Does a header ask for far more memory than its block takes? Then verify before allocating: where
  * the header is damaged, the answer is OMEN_CORRUPT and not a shortage of memory. */
@@ -54,7 +54,7 @@ static inline bool omi_block_swells(const struct omi_block_header *h)
 {
     return h->raw_bytes / 64 > h->stored_bytes;
 }
-/* The check alone, as omi_block_decode does it first. */
+/* What omi_block_decode does first: the check, and whether the codec's own frame is of raw_bytes. */
 OMEN_MUST_CHECK omen_err omi_block_verify(const uint8_t *stored, const struct omi_block_header *h,
                                           uint64_t file_id, uint64_t off, const char *where);
 

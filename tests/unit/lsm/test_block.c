@@ -398,3 +398,23 @@ Test(block, refuses_a_short_head_that_is_not_padded)
     omi_buf_fini(&stored);
     omi_codec_state_fini(&state);
 }
+
+/* With a right check a header may claim what its frame does not hold: found before the claim is
+ * believed and its memory asked for. */
+Test(block, refuses_a_frame_of_another_size_before_asking_for_memory)
+{
+    struct omi_codec_state state = {0};
+    struct omi_buf stored = {0};
+    struct omi_block_header h;
+    uint8_t value[60000] = {0};
+    struct omi_entry e = {(const uint8_t *)"k", value, omi_trailer(1, 1), 1, sizeof(value)};
+    cr_assert_eq(omi_block_encode(&e, 1, true, OMEN_CODEC_ZSTD, &state, FILE_ID, OFF, &stored),
+                 OMEN_OK);
+    omi_put_u32(stored.data + 4, sizeof(value) + 4096);
+    cr_assert_eq(omi_block_header_decode(stored.data, stored.size, OFF, "t", &h), OMEN_OK);
+    omi_put_u64(stored.data + 24, omi_block_check(stored.data, h.stored_bytes, FILE_ID, OFF));
+    cr_assert(omi_block_swells(&h));
+    cr_assert_eq(omi_block_verify(stored.data, &h, FILE_ID, OFF, "t"), OMEN_CORRUPT);
+    omi_buf_fini(&stored);
+    omi_codec_state_fini(&state);
+}
