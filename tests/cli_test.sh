@@ -135,6 +135,7 @@ piped "bad line passed" 1 "" 'a\t1\nno tab\nb\t2\n' "$omendb" import --skip_bad 
 check "what came after it is in" 0 2 "$omendb" count bad
 piped "bad JSON" 3 "" '{"key":"a","value":"1"}\n{"key":\n' "$omendb" import --jsonl bad
 said "bad JSON is named" "stdin:2:"
+piped "JSON names are compared whole" 3 "" '{"key\\u0000x":"a","value":"1"}\n' "$omendb" import --jsonl bad
 piped "JSON without a value" 3 "" '{"key":"a"}\n' "$omendb" import --jsonl bad
 piped "JSON escapes and numbers" 0 "" '{"v":[1,{"a":"}"}],"key":"\\u00e9","value":5}\n' "$omendb" import --quiet --jsonl j
 check "JSON escapes and numbers read" 0 "5" "$omendb" get j "$(printf '\303\251')"

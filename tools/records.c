@@ -242,6 +242,12 @@ static bool value_text(struct cursor *c, struct omt_bytes *out)
     return depth == 0 && end > start;
 }
 
+/* A name may hold a NUL, and is then no word of ours. */
+static bool name_is(const struct omt_bytes *name, const char *word)
+{
+    return name->size == strlen(word) && memcmp(name->data, word, name->size) == 0;
+}
+
 static enum omt_record jsonl_next(struct omt_records *r)
 {
     size_t len = 0;
@@ -271,10 +277,10 @@ static enum omt_record jsonl_next(struct omt_records *r)
         spaces_skip(&c);
         if (c.p == c.end || !(*c.p == '"' ? string_read(&c, text) : value_text(&c, text)))
             return bad(r, "a damaged value");
-        bool b64_key = strcmp(name->data, "key_base64") == 0;
-        bool b64_value = strcmp(name->data, "value_base64") == 0;
-        bool is_key = b64_key || strcmp(name->data, "key") == 0;
-        if (is_key || b64_value || strcmp(name->data, "value") == 0) {
+        bool b64_key = name_is(name, "key_base64");
+        bool b64_value = name_is(name, "value_base64");
+        bool is_key = b64_key || name_is(name, "key");
+        if (is_key || b64_value || name_is(name, "value")) {
             struct omt_bytes *out = is_key ? &r->key : &r->value;
             out->size = 0;
             if (!omt_decode(b64_key || b64_value ? OMT_BASE64 : r->form, text->data, text->size,
