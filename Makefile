@@ -115,13 +115,13 @@ $(BUILD)/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.
 $(BUILD)/fuzz/seeds: $(BUILD)/tests/fuzz/seeds.o $(BUILD)/tests/fuzz/plain_mutate.o $(FUZZ_SHARED) $(BUILD)/libomendb.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
-$(BUILD)/fuzz/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(BUILD)/libomendb.a
+$(BUILD)/fuzz_%: $(BUILD)/tests/fuzz/fuzz_%.o $(FUZZ_SHARED) $(BUILD)/libomendb.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS) -lm
 .PHONY: fuzz fuzz-run fuzz-targets fuzz-seeds replays
 fuzz:
 	$(MAKE) FLAVOUR=fuzz CC=clang CFLAGS="-O1 -g" SAN="$(FUZZ_SAN)" fuzz-targets
-fuzz-targets: $(patsubst %,$(BUILD)/fuzz/%,$(FUZZ_TARGETS))
+fuzz-targets: $(addprefix $(BUILD)/,$(FUZZ_TARGETS))
 fuzz-run: fuzz
 	tests/fuzz/run.sh build/fuzz $(or $(SECONDS),15)
 fuzz-seeds: $(BUILD)/fuzz/seeds
@@ -139,7 +139,7 @@ unit: $(UNIT_TESTS)
 programs: $(PROGRAMS)
 examples: $(EXAMPLES)
 test: check
-check: all unit programs examples
+check: all unit programs examples replays
 	tests/run.sh $(BUILD)
 oracle: $(BUILD)/tests/oracle
 	$< --ops 200000
@@ -167,10 +167,10 @@ mutants:
 # ---- sanitizers: Criterion hides leaks and does not run under TSan -------------------------------------
 .PHONY: asan ubsan tsan
 asan:
-	$(MAKE) FLAVOUR=asan CFLAGS="-O1 -g" SAN="-fsanitize=address -fno-omit-frame-pointer" all unit programs
+	$(MAKE) FLAVOUR=asan CFLAGS="-O1 -g" SAN="-fsanitize=address -fno-omit-frame-pointer" all unit programs replays
 	tests/sanitized.sh build/asan unit
 ubsan:
-	$(MAKE) FLAVOUR=ubsan CFLAGS="-O1 -g" SAN="-fsanitize=undefined -fno-sanitize-recover=all" all unit programs
+	$(MAKE) FLAVOUR=ubsan CFLAGS="-O1 -g" SAN="-fsanitize=undefined -fno-sanitize-recover=all" all unit programs replays
 	tests/sanitized.sh build/ubsan unit
 tsan:
 	$(MAKE) FLAVOUR=tsan CFLAGS="-O1 -g -Wno-tsan" SAN="-fsanitize=thread" all programs
@@ -216,6 +216,7 @@ help:
 	@echo 'stress     threads against an oracle, SECONDS=60 in a directory and as long simulated'
 	@echo 'soak       all of them for SECONDS=3600, added up in docs/ledger.md'
 	@echo 'mutants    planted bugs, each to be found'
+	@echo 'fuzz fuzz-run   the fuzzers (clang), each for SECONDS=15; fuzz-seeds: fresh starting corpora'
 	@echo 'asan ubsan tsan   the tests under sanitizers'
 	@echo 'coverage   the lines of the library that make check runs, by file; 90 % are asked for'
 	@echo 'aarch64    compiles for another machine'

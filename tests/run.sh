@@ -49,6 +49,10 @@ step stress-faults "$build/omendb" stress --mode=sim --faults --ops=12000
 step stress-dir "$build/omendb" stress --mode=dir --seconds=3
 step stress-kill "$build/omendb" stress --mode=kill --crashes=8
 step failing-seeds tests/replay_seeds.sh "$build"
+for corpus in tests/fuzz/corpus/fuzz_*; do
+    target=${corpus##*/fuzz_}
+    step "fuzz-corpus-$target" "$build/fuzz/replay_$target" "$corpus"
+done
 step memtable-threads "$build/tests/tsan_memtable" 2
 step index-lookups "$build/tests/soak_index" 1000000 1
 printf '%d passed, %d failed\n' "$passed" "$failed"

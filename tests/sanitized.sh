@@ -43,6 +43,10 @@ if [ "$what" = unit ]; then
     step fail-io "$build/tests/fail_io" --every 80
     step fail-alloc "$build/tests/fail_alloc" --every 20
     step index-lookups "$build/tests/soak_index" 100000 1
+    for corpus in tests/fuzz/corpus/fuzz_*; do
+        target=${corpus##*/fuzz_}
+        step "fuzz-corpus-$target" "$build/fuzz/replay_$target" "$corpus"
+    done
 fi
 step memtable "$build/tests/tsan_memtable" 3
 step stress-dir "$build/omendb" stress --mode=dir --seconds=5

@@ -14,11 +14,14 @@ enum {
     CHOICE_VERIFY = 1 << 2,
     CHOICE_DESTROY = 1 << 3,
     CHOICE_CREATE = 1 << 4,
+    CHOICE_COPY = 1 << 5,
     STEPS_MAX = 5000,
     KEYS_MAX = 16
 };
 
-static omen_err open_db(struct omi_env *env, uint32_t flags, omen_db **db)
+static const char copy_path[] = "/copy";
+
+static omen_err open_db(struct omi_env *env, const char *path, uint32_t flags, omen_db **db)
 {
     omen_options o = {.struct_bytes = sizeof(o),
                       .flags = flags | OMEN_INLINE_WORK,
@@ -31,7 +34,7 @@ static omen_err open_db(struct omi_env *env, uint32_t flags, omen_db **db)
                       .io_mode = OMEN_IO_BUFFERED,
                       .log_file_bytes = 4u << 10,
                       .reserve_bytes = OMEN_NONE};
-    return omi_db_open(env, fuzz_path, &o, db);
+    return omi_db_open(env, path, &o, db);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -47,19 +50,19 @@ static void keys_keep(struct keys *k, omen_slice key)
         FUZZ_OK(omi_buf_append(&k->items[k->count++], key.data, key.size));
 }
 
-static void scan(omen_db *db, struct keys *k)
+/* clean: the verifier found nothing wrong, so both directions must show the same number of keys. */
+static void scan(omen_db *db, struct keys *k, bool clean)
 {
     omen_iter *it;
-    uint32_t steps = 0;
+    uint32_t forward = 0, backward = 0;
     FUZZ_OK(omen_iter_open(db, NULL, &it));
-    for (omen_iter_seek_first(it); omen_iter_valid(it) && steps < STEPS_MAX;
-         omen_iter_next(it), steps++)
-        if (steps % 8 == 0)
+    for (omen_iter_seek_first(it); omen_iter_valid(it) && forward < STEPS_MAX; omen_iter_next(it))
+        if (forward++ % 8 == 0)
             keys_keep(k, omen_iter_key(it));
-    FUZZ_CHECK(steps == STEPS_MAX || !omen_iter_valid(it));
-    steps = 0;
-    for (omen_iter_seek_last(it); omen_iter_valid(it) && steps < STEPS_MAX; omen_iter_prev(it))
-        steps++;
+    FUZZ_CHECK(!clean || omen_iter_status(it) == OMEN_OK);
+    for (omen_iter_seek_last(it); omen_iter_valid(it) && backward < STEPS_MAX; omen_iter_prev(it))
+        backward++;
+    FUZZ_CHECK(!clean || (omen_iter_status(it) == OMEN_OK && forward == backward));
     for (uint32_t i = 0; i < k->count; i++) {
         omen_slice key = omi_slice(k->items[i].data, k->items[i].size);
         omen_iter_seek(it, key);
@@ -99,7 +102,8 @@ static void shown(void *ctx, const omen_table_info *info)
     *tables += info->level >= 1 && info->level <= OMEN_LEVELS_MAX;
 }
 
-static void look_at(omen_db *db, unsigned choices)
+/* Does the verifier find nothing wrong? False when it was not asked. */
+static bool look_at(omen_db *db, unsigned choices)
 {
     omen_stats stats = {.struct_bytes = sizeof(stats)};
     uint64_t tables = 0, problems = 0;
@@ -108,18 +112,17 @@ static void look_at(omen_db *db, unsigned choices)
     FUZZ_CHECK(json != NULL);
     omen_free(json);
     FUZZ_OK(omen_list_tables(db, shown, &tables));
-    if ((choices & CHOICE_VERIFY) != 0) {
-        omen_verify_report report = {.struct_bytes = sizeof(report)};
-        omen_err err = omen_verify(db, &report, told, &problems);
-        FUZZ_CHECK((err == OMEN_OK) == (report.errors == 0) &&
-                   (report.errors == 0 || problems > 0));
-    }
+    if ((choices & CHOICE_VERIFY) == 0)
+        return false;
+    omen_verify_report report = {.struct_bytes = sizeof(report)};
+    omen_err err = omen_verify(db, &report, told, &problems);
+    FUZZ_CHECK((err == OMEN_OK) == (report.errors == 0) && (report.errors == 0 || problems > 0));
+    return err == OMEN_OK;
 }
 
 static void read_all(omen_db *db, struct keys *k, unsigned choices)
 {
-    look_at(db, choices);
-    scan(db, k);
+    scan(db, k, look_at(db, choices));
     get_all(db, k);
 }
 
@@ -149,25 +152,43 @@ static void write_some(omen_db *db, const struct keys *k)
     }
 }
 
+/* A copy that was made opens and shows what it holds. */
+static void copy(struct omi_env *env, omen_db *db)
+{
+    struct keys keys = {0};
+    omen_db *other;
+    if (omen_checkpoint(db, copy_path) != OMEN_OK)
+        return;
+    if (open_db(env, copy_path, 0, &other) == OMEN_OK) {
+        read_all(other, &keys, 0);
+        omi_ignore(omen_close(other));
+    }
+    for (uint32_t i = 0; i < keys.count; i++)
+        omi_buf_fini(&keys.items[i]);
+}
+
 static void use(struct omi_env *env, unsigned choices)
 {
     omen_db *db;
     struct keys keys = {0};
     uint32_t flags = (choices & CHOICE_CREATE) != 0 ? OMEN_CREATE_IF_MISSING : 0;
-    if ((choices & CHOICE_READ_ONLY) != 0 && open_db(env, OMEN_OPEN_READ_ONLY, &db) == OMEN_OK) {
+    if ((choices & CHOICE_READ_ONLY) != 0 &&
+        open_db(env, fuzz_path, OMEN_OPEN_READ_ONLY, &db) == OMEN_OK) {
         read_all(db, &keys, choices);
         FUZZ_OK(omen_close(db));
     }
-    if (open_db(env, flags, &db) == OMEN_OK) {
+    if (open_db(env, fuzz_path, flags, &db) == OMEN_OK) {
         read_all(db, &keys, choices);
         write_some(db, &keys);
+        if ((choices & CHOICE_COPY) != 0)
+            copy(env, db);
         omi_ignore(omen_flush(db));
         if ((choices & CHOICE_MERGE) != 0)
             omi_ignore(omen_compact(db, NULL, NULL));
         get_all(db, &keys);
         omi_ignore(omen_close(db));
         /* A handle that closed well left a database that opens. */
-        if (open_db(env, flags, &db) == OMEN_OK) {
+        if (open_db(env, fuzz_path, flags, &db) == OMEN_OK) {
             read_all(db, &keys, 0);
             omi_ignore(omen_close(db));
         }

@@ -51,13 +51,21 @@ static int compare_items(const void *a, const void *b)
     return omi_key_compare(sort_order, omi_slice(x->bytes, x->size), omi_slice(y->bytes, y->size));
 }
 
-static void add_versions(struct omi_table_builder *b, const struct key *k, size_t value_max,
-                         uint8_t *value)
+static uint32_t versions_of(const struct sample_params *p, uint32_t number)
 {
-    for (uint32_t version = k->number % 3 == 0 ? 2 : 1; version-- > 0;) {
+    return p->crowd != 0 && number % 16 == 5 ? p->crowd : number % 3 == 0 ? 2 : 1;
+}
+
+static void add_versions(struct omi_table_builder *b, const struct sample_params *p,
+                         const struct key *k, uint8_t *value)
+{
+    for (uint32_t version = versions_of(p, k->number); version-- > 0;) {
         unsigned kind = k->number % 9 == 0 && version == 1 ? OMI_KIND_DELETE : OMI_KIND_PUT;
-        uint64_t id = (uint64_t)k->number * 2 + version;
-        size_t size = kind == OMI_KIND_PUT ? value_size(id, value_max) : 0;
+        uint64_t id = (uint64_t)k->number * 1024 + version;
+        size_t size =
+            p->has_large && k->number % 5 == 0 ? p->value_max : value_size(id, p->value_max);
+        if (kind == OMI_KIND_DELETE)
+            size = 0;
         value_make(id, size, value);
         struct omi_entry e = {k->bytes, value, omi_trailer(id + 1, kind), (uint32_t)k->size,
                               (uint32_t)size};
@@ -65,7 +73,8 @@ static void add_versions(struct omi_table_builder *b, const struct key *k, size_
     }
 }
 
-uint64_t sample_table(struct sample_env *e, uint64_t number, const struct sample_params *p)
+uint64_t sample_table(struct sample_env *e, uint64_t number, const struct sample_params *p,
+                      struct omi_index_info *info_out)
 {
     struct key *keys = calloc(p->count, sizeof(*keys));
     uint8_t *value = malloc(p->value_max + 1);
@@ -80,9 +89,11 @@ uint64_t sample_table(struct sample_env *e, uint64_t number, const struct sample
     struct omi_table_props props;
     FUZZ_OK(omi_table_builder_create(&e->tenv, &p->table, &b));
     for (uint32_t i = 0; i < p->count; i++)
-        add_versions(b, &keys[i], p->value_max, value);
+        add_versions(b, p, &keys[i], value);
     FUZZ_OK(omi_table_builder_finish(b, number, &props));
     uint64_t bytes = props.file_bytes;
+    if (info_out != NULL)
+        *info_out = props.index;
     omi_table_props_fini(&props);
     omi_table_builder_destroy(b);
     free(value);
@@ -110,7 +121,7 @@ struct sample_env *sample_env_shared(void)
                                   .count = 12,
                                   .value_max = 20,
                                   .table = {1024, 10, OMEN_CODEC_NONE}};
-        (void)sample_table(&shared, 1 + i, &p);
+        (void)sample_table(&shared, 1 + i, &p, NULL);
     }
     sample_env_settle(&shared);
     FUZZ_CHECK(atexit(shared_end) == 0);

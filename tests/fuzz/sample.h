@@ -24,9 +24,12 @@ struct sample_params {
     uint32_t from, count; /* key numbers; each third key has two versions, each ninth is deleted */
     size_t value_max;
     struct omi_table_params table;
+    uint32_t crowd; /* versions of each 16th key, if not 0 */
+    bool has_large; /* each fifth value is of value_max */
 };
-/* Writes NNNNNN.sst; returns its size. */
-uint64_t sample_table(struct sample_env *e, uint64_t number, const struct sample_params *p);
+/* Writes NNNNNN.sst; returns its size. info_out may be NULL. */
+uint64_t sample_table(struct sample_env *e, uint64_t number, const struct sample_params *p,
+                      struct omi_index_info *info_out);
 
 /* One environment for the whole process, with tables 1 to SAMPLE_TABLES of disjoint "userN" keys. */
 enum { SAMPLE_TABLES = 8 };
