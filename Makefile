@@ -180,7 +180,7 @@ tsan:
 .PHONY: coverage
 coverage:
 	rm -rf build/coverage
-	$(MAKE) FLAVOUR=coverage CFLAGS="-O0 -g --coverage" LDFLAGS=--coverage all unit programs examples
+	$(MAKE) FLAVOUR=coverage CFLAGS="-O0 -g --coverage" LDFLAGS=--coverage all unit programs examples replays
 	tests/run.sh build/coverage
 	tests/coverage.sh build/coverage
 
