@@ -407,7 +407,8 @@ static bool numbers_ok(const struct omi_edit *e)
               e->log_floor <= OMI_NUMBER_MAX && e->last_seq <= OMI_SEQ_MAX &&
               e->flushed_seq <= OMI_SEQ_MAX;
     for (uint32_t i = 0; i < e->added_count; i++)
-        ok = ok && e->added[i].number <= OMI_NUMBER_MAX && e->added[i].age <= OMI_NUMBER_MAX;
+        ok = ok && e->added[i].number <= OMI_NUMBER_MAX && e->added[i].age <= OMI_NUMBER_MAX &&
+             e->added[i].props.max_seq <= OMI_SEQ_MAX;
     for (uint32_t i = 0; i < e->moved_count; i++)
         ok = ok && e->moved[i].to_age <= OMI_NUMBER_MAX;
     return ok;

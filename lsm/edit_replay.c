@@ -80,9 +80,24 @@ omen_err omi_replay_edit(void *ctx, struct omi_edit *edit)
     return err == OMEN_OK ? replay_tables(r, edit) : err;
 }
 
+/* New runs are younger than all there are, and new writes newer, whatever the manifest counts: two
+ * runs of one age would be taken for one. */
+static void count_up(struct omi_replay *r)
+{
+    const struct omi_edit *tables = &r->live.tables;
+    for (uint32_t i = 0; i < tables->added_count; i++) {
+        const struct omi_edit_file *f = &tables->added[i];
+        if (f->age >= r->db->next_age)
+            r->db->next_age = f->age + 1;
+        if (f->props.max_seq > r->last_seq)
+            r->last_seq = f->props.max_seq;
+    }
+}
+
 omen_err omi_replay_settle(struct omi_replay *r)
 {
     omen_db *db = r->db;
+    count_up(r);
     omen_err err =
         omi_options_merge_stored(&db->options, omi_slice(r->options.data, r->options.size));
     if (err == OMEN_OK)

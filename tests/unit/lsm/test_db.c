@@ -760,3 +760,44 @@ Test(db, a_checkpoint_through_a_wrong_read_is_whole_or_refused)
             cr_assert(nth > 2, "no read was spoiled");
         }
 }
+
+/* The manifest's first record again, as one that CURRENT names, with counters that are too low. */
+static omen_err count_low(void *ctx, struct omi_edit *edit)
+{
+    struct omi_manifest *m;
+    if ((edit->has & OMI_EDIT_IDENTITY) == 0)
+        return OMEN_OK;
+    cr_assert_eq(edit->added_count, 1);
+    edit->next_age = 1;
+    edit->last_seq = 0;
+    cr_assert_eq(omi_manifest_create(ctx, 500, edit, &m), OMEN_OK);
+    return omi_manifest_close(m);
+}
+
+/* What the log holds would become a run of the same age as the table's, and take it for its own. */
+Test(db, a_manifest_that_counts_too_low_is_counted_up)
+{
+    struct omi_env *env = omi_sim_create(7);
+    omen_options o = {.struct_bytes = sizeof(o),
+                      .flags = OMEN_CREATE_IF_MISSING | OMEN_INLINE_WORK,
+                      .memory_bytes = 4u << 20};
+    struct omi_dir *dir;
+    omen_db *db;
+    uint64_t number;
+    for (int round = 0; round < 2; round++) {
+        cr_assert_eq(omi_db_open(env, "/db", &o, &db), OMEN_OK, "%s", omen_last_error());
+        put(db, "a", round == 0 ? "old" : "new");
+        if (round == 0)
+            cr_assert_eq(omen_flush(db), OMEN_OK);
+        cr_assert_eq(omen_close(db), OMEN_OK);
+    }
+    cr_assert_eq(omi_dir_open(env, "/db", false, &dir), OMEN_OK);
+    cr_assert_eq(omi_manifest_read(dir, count_low, dir, &number), OMEN_OK, "%s", omen_last_error());
+    omi_dir_close(dir);
+    cr_assert_eq(omi_db_open(env, "/db", &o, &db), OMEN_OK, "%s", omen_last_error());
+    expect(db, "a", "new");
+    cr_assert_eq(omen_compact(db, NULL, NULL), OMEN_OK);
+    expect(db, "a", "new");
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(env);
+}
