@@ -203,6 +203,36 @@ static omen_err candidates(struct omi_repair *rp, uint64_t **numbers_out, size_t
     return current_told(rp, err);
 }
 
+static int by_place(const void *a, const void *b, void *ctx)
+{
+    const struct omi_edit_file *x = a, *y = b;
+    const struct omi_order *order = ctx;
+    if (x->level != y->level)
+        return x->level < y->level ? -1 : 1;
+    if (x->age != y->age)
+        return x->age < y->age ? -1 : 1;
+    return omi_key_compare(order, omi_slice(x->props.smallest.data, x->props.smallest.size),
+                           omi_slice(y->props.smallest.data, y->props.smallest.size));
+}
+
+/* A manifest may check and still put tables that overlap into one run, which does not open. Sorts
+ * the tables of the replay, which are in no order and are not added to any more. */
+static bool runs_fit(struct omi_repair *rp)
+{
+    struct omi_order *order = &rp->db->tenv.order;
+    struct omi_edit *named = &rp->replay.live.tables;
+    if (named->added_count != 0)
+        qsort_r(named->added, named->added_count, sizeof(*named->added), by_place, order);
+    for (uint32_t i = 1; i < named->added_count; i++) {
+        const struct omi_edit_file *a = &named->added[i - 1], *b = &named->added[i];
+        if (a->level == b->level && a->age == b->age &&
+            omi_key_compare(order, omi_slice(a->props.largest.data, a->props.largest.size),
+                            omi_slice(b->props.smallest.data, b->props.smallest.size)) >= 0)
+            return false;
+    }
+    return true;
+}
+
 omen_err omi_repair_read_manifest(struct omi_repair *rp)
 {
     uint64_t *numbers;
@@ -217,6 +247,10 @@ omen_err omi_repair_read_manifest(struct omi_repair *rp)
     free(numbers);
     if (err != OMEN_OK)
         return err;
+    if (!rp->rebuild && !runs_fit(rp)) {
+        rp->rebuild = true;
+        omi_repair_tell(rp, "the manifest puts tables into one run that overlap");
+    }
     if (rp->rebuild) {
         rp->report.manifest = OMEN_MANIFEST_REBUILT;
         rp->db->next_age = 1;

@@ -30,6 +30,14 @@ static struct omi_salvage salvage_of(struct omi_repair *rp, const struct omi_rep
                                 .data_end = item->data_end};
 }
 
+/* What a run goes by. */
+static bool bounds_are(const struct omi_table_props *a, const struct omi_table_props *b)
+{
+    return omi_bytes_equal(a->smallest.data, a->smallest.size, b->smallest.data,
+                           b->smallest.size) &&
+           omi_bytes_equal(a->largest.data, a->largest.size, b->largest.data, b->largest.size);
+}
+
 /* Everything about a table that can be checked: is it sound, and the one that the manifest means? */
 static omen_err table_check(struct omi_repair *rp, const struct omi_edit_file *f, bool *sound_out)
 {
@@ -39,6 +47,8 @@ static omen_err table_check(struct omi_repair *rp, const struct omi_edit_file *f
     omen_err err = omi_table_open(&rp->db->tenv, f->number, f->props.file_bytes, &t);
     if (err == OMEN_OK && f->props.file_id != omi_table_props(t)->file_id)
         err = omi_fail(OMEN_CORRUPT, 0, "it is another table than the manifest names");
+    if (err == OMEN_OK && !bounds_are(&f->props, omi_table_props(t)))
+        err = omi_fail(OMEN_CORRUPT, 0, "its keys are others than the manifest says");
     if (err == OMEN_OK)
         err = omi_table_verify(t, &verdict, NULL, NULL);
     omi_table_close(t, true);

@@ -494,6 +494,59 @@ Test(repair, a_manifest_damaged_in_its_middle_gives_its_options_alone)
     all_is_right();
 }
 
+/* The manifest's first record, changed, as one with right checks that CURRENT names. */
+static omen_err into_one_run(void *ctx, struct omi_edit *edit)
+{
+    struct omi_manifest *m;
+    if ((edit->has & OMI_EDIT_IDENTITY) == 0)
+        return OMEN_OK;
+    for (uint32_t i = 0; i < edit->added_count; i++) {
+        edit->added[i].level = 1;
+        edit->added[i].age = 1;
+    }
+    must(omi_manifest_create(ctx, 500, edit, &m));
+    return omi_manifest_close(m);
+}
+
+static omen_err with_other_bounds(void *ctx, struct omi_edit *edit)
+{
+    struct omi_manifest *m;
+    if ((edit->has & OMI_EDIT_IDENTITY) == 0)
+        return OMEN_OK;
+    must(omi_buf_append(&edit->added[0].props.largest, "x", 1));
+    must(omi_manifest_create(ctx, 500, edit, &m));
+    return omi_manifest_close(m);
+}
+
+static void rewrite_manifest(omen_err (*change)(void *ctx, struct omi_edit *edit))
+{
+    omen_db *db;
+    uint64_t number;
+    must(open_db(&db)); /* so that the first record tells everything */
+    must(omen_close(db));
+    must(omi_manifest_read(dir, change, dir, &number));
+}
+
+Test(repair, tables_of_one_run_that_overlap_are_merged)
+{
+    omen_db *db;
+    rewrite_manifest(into_one_run);
+    cr_assert_eq(open_db(&db), OMEN_CORRUPT);
+    repair();
+    says("overlap");
+    cr_assert_eq(report.manifest, OMEN_MANIFEST_REBUILT);
+    all_is_right();
+}
+
+Test(repair, a_table_of_other_bounds_than_the_manifest_says_is_written_anew)
+{
+    rewrite_manifest(with_other_bounds);
+    repair();
+    says("outside its blocks");
+    cr_assert_eq(report.tables_written, 1);
+    all_is_right();
+}
+
 Test(repair, a_manifest_cut_between_records_is_not_believed)
 {
     cut(name_of("MANIFEST", 0), 0);
