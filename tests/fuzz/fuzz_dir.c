@@ -15,25 +15,31 @@ enum {
     CHOICE_DESTROY = 1 << 3,
     CHOICE_CREATE = 1 << 4,
     CHOICE_COPY = 1 << 5,
+    CHOICE_REPAIR = 1 << 6,
     STEPS_MAX = 5000,
     KEYS_MAX = 16
 };
 
 static const char copy_path[] = "/copy";
 
+static omen_options options_with(uint32_t flags)
+{
+    return (omen_options){.struct_bytes = sizeof(omen_options),
+                          .flags = flags | OMEN_INLINE_WORK,
+                          .memory_bytes = 4u << 20,
+                          .memtable_bytes = 64u << 10,
+                          .target_file_bytes = 64u << 10,
+                          .cache_bytes = 64u << 10,
+                          .block_bytes = 1024,
+                          .background_jobs = 1,
+                          .io_mode = OMEN_IO_BUFFERED,
+                          .log_file_bytes = 4u << 10,
+                          .reserve_bytes = OMEN_NONE};
+}
+
 static omen_err open_db(struct omi_env *env, const char *path, uint32_t flags, omen_db **db)
 {
-    omen_options o = {.struct_bytes = sizeof(o),
-                      .flags = flags | OMEN_INLINE_WORK,
-                      .memory_bytes = 4u << 20,
-                      .memtable_bytes = 64u << 10,
-                      .target_file_bytes = 64u << 10,
-                      .cache_bytes = 64u << 10,
-                      .block_bytes = 1024,
-                      .background_jobs = 1,
-                      .io_mode = OMEN_IO_BUFFERED,
-                      .log_file_bytes = 4u << 10,
-                      .reserve_bytes = OMEN_NONE};
+    omen_options o = options_with(flags);
     return omi_db_open(env, path, &o, db);
 }
 
@@ -167,11 +173,36 @@ static void copy(struct omi_env *env, omen_db *db)
         omi_buf_fini(&keys.items[i]);
 }
 
+/* What was repaired opens, holds nothing damaged, and needs no repair. */
+static void repair(struct omi_env *env)
+{
+    omen_options o = options_with(0);
+    omen_repair_report report = {.struct_bytes = sizeof(report)};
+    uint64_t lines = 0;
+    struct keys keys = {0};
+    omen_db *db;
+    omi_ignore(omi_db_repair(env, fuzz_path, &o, OMEN_REPAIR_DRY_RUN, &report, told, &lines));
+    report = (omen_repair_report){.struct_bytes = sizeof(report)};
+    if (omi_db_repair(env, fuzz_path, &o, 0, &report, told, &lines) != OMEN_OK)
+        return;
+    FUZZ_OK(open_db(env, fuzz_path, 0, &db));
+    FUZZ_OK(omen_verify(db, NULL, NULL, NULL));
+    scan(db, &keys, true);
+    for (uint32_t i = 0; i < keys.count; i++)
+        omi_buf_fini(&keys.items[i]);
+    omi_ignore(omen_close(db));
+    report = (omen_repair_report){.struct_bytes = sizeof(report)};
+    FUZZ_OK(omi_db_repair(env, fuzz_path, &o, OMEN_REPAIR_DRY_RUN, &report, told, &lines));
+    FUZZ_CHECK(report.problems == 0);
+}
+
 static void use(struct omi_env *env, unsigned choices)
 {
     omen_db *db;
     struct keys keys = {0};
     uint32_t flags = (choices & CHOICE_CREATE) != 0 ? OMEN_CREATE_IF_MISSING : 0;
+    if ((choices & CHOICE_REPAIR) != 0)
+        repair(env);
     if ((choices & CHOICE_READ_ONLY) != 0 &&
         open_db(env, fuzz_path, OMEN_OPEN_READ_ONLY, &db) == OMEN_OK) {
         read_all(db, &keys, choices);

@@ -180,7 +180,8 @@ static void save_directory(struct omi_env *env, const char *name)
     static uint8_t data[INPUT_MAX];
     static unsigned saved;
     /* Reading alone is tried twenty times where a file is damaged: an eighth of the inputs do. */
-    data[0] = (uint8_t)(62 | (saved++ % 8 == 0));
+    data[0] = (uint8_t)(62 | (saved % 2) << 6 | (saved % 8 == 0));
+    saved++;
     size_t size = pack(env, IMAGE_KINDS, data, 1);
     if (size <= 32 << 10)
         save("fuzz_dir", name, data, size);
