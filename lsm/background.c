@@ -203,6 +203,34 @@ omen_err omi_db_waiting_failed_locked(omen_db *db, const struct omi_failure *wor
     return passes(work->code) ? omi_fail_again(work->code, work->text) : OMEN_OK;
 }
 
+/* Holds commit, so that nobody else makes work: all that is due is done on return, or cannot be.
+ * Nothing is waited for: without threads there would be nobody to end it. */
+static omen_err work_inline_told(omen_db *db, bool merges_too)
+{
+    omen_err err = OMEN_OK;
+    omi_db_work_inline(db);
+    omi_mutex_lock(&db->mu);
+    if (db->immutable_count > 0)
+        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
+    if (err == OMEN_OK && merges_too && omi_db_merge_due_locked(db))
+        err = omi_db_waiting_failed_locked(db, &db->merge_failure);
+    omi_mutex_unlock(&db->mu);
+    return err;
+}
+
+static omen_err wait_flushed(omen_db *db)
+{
+    omen_err err = OMEN_OK;
+    omi_mutex_lock(&db->mu);
+    while (db->immutable_count > 0 && err == OMEN_OK) {
+        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
+        if (err == OMEN_OK)
+            omi_cond_wait(&db->done, &db->mu);
+    }
+    omi_mutex_unlock(&db->mu);
+    return err;
+}
+
 omen_err omen_flush(omen_db *db)
 {
     if (db->read_only)
@@ -213,13 +241,20 @@ omen_err omen_flush(omen_db *db)
     if (err == OMEN_OK && omi_memtable_entries(db->active.table) > 0)
         err = omi_db_rotate(db);
     if (err == OMEN_OK && db->inline_work)
-        omi_db_work_inline(db);
+        err = work_inline_told(db, false);
     omi_mutex_unlock(&db->commit);
-    if (err != OMEN_OK)
-        return err;
+    return err != OMEN_OK || db->inline_work ? err : wait_flushed(db);
+}
+
+static omen_err wait_idle(omen_db *db)
+{
+    omen_err err = OMEN_OK;
     omi_mutex_lock(&db->mu);
-    while (db->immutable_count > 0 && err == OMEN_OK) {
+    while (err == OMEN_OK && (db->immutable_count > 0 || db->merging > 0 || db->flushing ||
+                              omi_db_merge_due_locked(db))) {
         err = omi_db_waiting_failed_locked(db, &db->flush_failure);
+        if (err == OMEN_OK)
+            err = omi_db_waiting_failed_locked(db, &db->merge_failure);
         if (err == OMEN_OK)
             omi_cond_wait(&db->done, &db->mu);
     }
@@ -231,21 +266,10 @@ omen_err omen_wait_idle(omen_db *db)
 {
     if (db->read_only)
         return OMEN_OK;
-    omen_err err = OMEN_OK;
-    if (db->inline_work) {
-        omi_mutex_lock(&db->commit);
-        omi_db_work_inline(db);
-        omi_mutex_unlock(&db->commit);
-    }
-    omi_mutex_lock(&db->mu);
-    while (err == OMEN_OK && (db->immutable_count > 0 || db->merging > 0 || db->flushing ||
-                              omi_db_merge_due_locked(db))) {
-        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
-        if (err == OMEN_OK)
-            err = omi_db_waiting_failed_locked(db, &db->merge_failure);
-        if (err == OMEN_OK)
-            omi_cond_wait(&db->done, &db->mu);
-    }
-    omi_mutex_unlock(&db->mu);
+    if (!db->inline_work)
+        return wait_idle(db);
+    omi_mutex_lock(&db->commit);
+    omen_err err = work_inline_told(db, true);
+    omi_mutex_unlock(&db->commit);
     return err;
 }

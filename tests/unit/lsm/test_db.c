@@ -801,3 +801,39 @@ Test(db, a_manifest_that_counts_too_low_is_counted_up)
     cr_assert_eq(omen_close(db), OMEN_OK);
     omi_sim_destroy(env);
 }
+
+/* ---- threads without background work ---------------------------------------------------------- */
+
+static void write_on(void *arg)
+{
+    static const char value[8000];
+    char key[16];
+    for (int i = 0; i < 200; i++) {
+        snprintf(key, sizeof(key), "key%d", i % 50);
+        cr_assert_eq(omen_put(arg, NULL, text(key), omi_slice(value, sizeof(value))), OMEN_OK, "%s",
+                     omen_last_error());
+    }
+}
+
+/* A flush that another thread had begun was waited for, and its end was told to nobody. */
+Test(db, inline_flushes_of_many_threads_wait_for_nobody)
+{
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct omi_env *env = omi_sim_create(seed);
+        omen_db *db;
+        void *writer;
+        omen_options o = {.struct_bytes = sizeof(o),
+                          .flags = OMEN_CREATE_IF_MISSING | OMEN_INLINE_WORK | OMEN_NO_AUTO_COMPACT,
+                          .memtable_bytes = 64 << 10};
+        omi_sim_turns(env, seed, 30);
+        cr_assert_eq(omi_db_open(env, "/db", &o, &db), OMEN_OK, "%s", omen_last_error());
+        cr_assert_eq(env->ops->thread_start(env, write_on, db, &writer), OMEN_OK);
+        for (int i = 0; i < 40; i++) {
+            cr_assert_eq(omen_flush(db), OMEN_OK, "%s", omen_last_error());
+            cr_assert_eq(omen_wait_idle(db), OMEN_OK, "%s", omen_last_error());
+        }
+        env->ops->thread_join(env, writer);
+        cr_assert_eq(omen_close(db), OMEN_OK);
+        omi_sim_destroy(env);
+    }
+}
