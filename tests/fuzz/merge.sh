@@ -19,8 +19,10 @@ for target; do
     rm -rf "$from" "$to"
     mkdir -p "$from" "$to" "$corpus" "$scratch"
     find "$corpus" -type f -regextype posix-extended ! -regex ".*/$hash" -exec cp -t "$to" {} +
-    find "$corpus" "$scratch" -type f -regextype posix-extended -regex ".*/$hash" \
-        -size -"$((most + 1))"c -exec cp -t "$from" {} +
+    for dir in "$corpus" "$scratch"; do # one after the other: they share inputs
+        find "$dir" -type f -regextype posix-extended -regex ".*/$hash" \
+            -size -"$((most + 1))"c -exec cp -t "$from" {} +
+    done
     # Edges alone: how often each is taken would choose ten times as many.
     if ! "$build/$target" -merge=1 -use_counters=0 "$to" "$from" >"$to.log" 2>&1; then
         tail -n 20 "$to.log"
