@@ -40,6 +40,7 @@ static void run_script(const struct script *script, bool threads, uint64_t seed,
     uint64_t points = c->points, steps = c->steps;
     replay_set("crash_scripts --script %s --threads %d --every %" PRIu64 " --seed %" PRIu64,
                script->name, threads, c->every, seed);
+    script_watch();
     c->rng.state = seed;
     c->skip = seed % c->every;
     struct script_run *s = script_begin(script, seed, threads);

@@ -15,16 +15,12 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
-#include <unistd.h>
-
-enum { HANG_SECONDS = 120 };
 
 /* ---- the allocator --------------------------------------------------------------------------- */
 
@@ -277,12 +273,6 @@ static uint64_t seed, every = 1, only_nth, runs, hits;
 static const struct script_faults faults = {
     .pause = alloc_pause, .resume = alloc_resume, .fired = alloc_fired, .allows = alloc_allows};
 
-static void hangs(int signal_number)
-{
-    (void)signal_number;
-    fail_now("no end in %d s", HANG_SECONDS); /* no handler should print, but this is the end */
-}
-
 static void *run_thread(void *arg)
 {
     struct script_run *s = script_begin(arg, seed, false);
@@ -299,7 +289,7 @@ static bool run_once(const struct script *script)
     counting = false;
     replay_set("fail_alloc --script %s --form %s --at %" PRIu64 " --seed %" PRIu64, script->name,
                on ? "on" : "once", nth, seed);
-    alarm(HANG_SECONDS);
+    script_watch();
     int64_t before = live;
     if (pthread_create(&thread, NULL, run_thread, (void *)(uintptr_t)script) != 0 ||
         pthread_join(thread, NULL) != 0)
@@ -348,7 +338,6 @@ int main(int argc, char **argv)
                 "fail_alloc: a wrong argument; the head of tests/fail_alloc.c lists them\n");
         return 2;
     }
-    signal(SIGALRM, hangs);
     for (uint32_t i = 0; i < script_count; i++)
         if (script == NULL || strcmp(script, scripts[i].name) == 0)
             run_script(&scripts[i], form);

@@ -10,14 +10,10 @@
 #include "tests/scripts.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
-
-enum { HANG_SECONDS = 120 };
 
 /* What the calls that see it may answer. */
 enum answers { ANSWER_IO, ANSWER_WRITE, ANSWER_FULL, ANSWER_SPOILT, ANSWER_NOTHING };
@@ -115,12 +111,6 @@ static bool fault_allows(void *ctx, struct script_run *s, omen_err err)
 static uint64_t seed, every = 1, part = 1, parts = 1, only_nth;
 static uint64_t runs, hits, errors;
 
-static void hangs(int signal_number)
-{
-    (void)signal_number;
-    fail_now("no end in %d s", HANG_SECONDS); /* no handler should print, but this is the end */
-}
-
 /* True: the fault was met. */
 static bool run_once(const struct script *script, struct io_fault *f, bool threads)
 {
@@ -136,7 +126,7 @@ static bool run_once(const struct script *script, struct io_fault *f, bool threa
     replay_set("fail_io --script %s --kind %s --form %s --threads %d --at %" PRIu64
                " --seed %" PRIu64,
                script->name, f->kind->name, f->on ? "on" : "once", threads, f->nth, seed);
-    alarm(HANG_SECONDS);
+    script_watch();
     struct script_run *s = script_begin(script, seed, threads);
     script_play(s, &faults);
     bool hit = fault_fired(f, s);
@@ -152,7 +142,7 @@ static void run_plain(const struct script *script, bool threads)
 {
     replay_set("fail_io --script %s --threads %d --kind none --seed %" PRIu64, script->name,
                threads, seed);
-    alarm(HANG_SECONDS);
+    script_watch();
     struct script_run *s = script_begin(script, seed, threads);
     script_play(s, NULL);
     script_end(s);
@@ -230,7 +220,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "fail_io: a wrong argument; the head of tests/fail_io.c lists them\n");
         return 2;
     }
-    signal(SIGALRM, hangs);
     for (uint32_t i = 0; i < script_count; i++)
         if (chosen(c.script, scripts[i].name))
             run_script(&scripts[i], &c);

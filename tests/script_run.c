@@ -4,11 +4,13 @@
 #include "tests/scripts.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { OPENS_MAX = 6, OPEN_TRIES = 2, TURN_ONE_IN = 8 };
+enum { OPENS_MAX = 6, OPEN_TRIES = 2, TURN_ONE_IN = 8, RUN_SECONDS = 120 };
 
 _Thread_local bool script_in_engine;
 
@@ -107,7 +109,10 @@ omen_err script_db_open(struct script_run *s, struct omi_env *env, bool threads,
 struct omi_env *script_clone(struct script_run *s, enum omi_crash_mode mode)
 {
     struct rng rng = {s->seed + ++s->clones};
+    struct omi_turns *turns = omi_turns_here;
+    omi_turns_here = NULL; /* the clone's locks are none of the run's */
     struct omi_env *clone = omi_sim_crash(s->env, mode, rng_next(&rng));
+    omi_turns_here = turns;
     if (clone == NULL)
         fail_now("no memory for a crash clone");
     return clone;
@@ -603,6 +608,21 @@ void script_damage_indexes(struct script_run *s)
 }
 
 /* ---- a whole run ----------------------------------------------------------------------------- */
+
+/* No handler should print, but this is the end. */
+static void dies(int signal_number)
+{
+    if (signal_number == SIGALRM)
+        fail_now("no end in %d s", RUN_SECONDS);
+    fail_now("aborted");
+}
+
+void script_watch(void)
+{
+    signal(SIGALRM, dies);
+    signal(SIGABRT, dies);
+    alarm(RUN_SECONDS);
+}
 
 struct script_run *script_begin(const struct script *script, uint64_t seed, bool threads)
 {

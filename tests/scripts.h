@@ -93,6 +93,8 @@ struct script_run {
 /* True inside a call of the engine: what is allocated there is the engine's. */
 extern _Thread_local bool script_in_engine;
 
+/* A run that hangs from here on, or that an assertion ends, tells how to replay it. */
+void script_watch(void);
 /* One run from an empty file system to the last check. faults may be NULL. */
 struct script_run *script_begin(const struct script *script, uint64_t seed, bool threads);
 void script_play(struct script_run *s, const struct script_faults *faults);
