@@ -250,8 +250,8 @@ void stress_step(struct stress_worker *w);
 /* What thread's counter says in db; 0 when there is none. */
 OMEN_MUST_CHECK omen_err stress_counter_read(omen_db *db, const omen_read_options *ro,
                                              uint32_t thread, uint64_t *n_out);
-/* Everything acknowledged in acked is durable. */
 void stress_acked_all(const struct stress_run *run, uint64_t acked[static STRESS_THREADS_MAX]);
+/* Everything acknowledged in acked is durable. */
 void stress_durable_raise(struct stress_run *run, const uint64_t acked[static STRESS_THREADS_MAX]);
 
 /* ---- stress_check.c -------------------------------------------------------------------------- */
