@@ -21,6 +21,7 @@ static bool work_failed(omen_db *db, omen_err err, struct omi_failure *failure, 
     omi_mutex_lock(&db->mu);
     bool news = failure->code != err; /* a full disk may last: it is said once */
     failure->code = err;
+    failure->times++;
     snprintf(failure->text, sizeof(failure->text), "%s", omen_last_error());
     bool fatal = err == OMEN_CORRUPT || err == OMEN_UNSUPPORTED;
     if (!passes(err) && err != OMEN_ABORTED && ++*tries >= TRIES_MAX)
@@ -196,11 +197,12 @@ void omi_db_work_inline(omen_db *db)
 /* ---- waiting --------------------------------------------------------------------------------- */
 
 /* What a waiter is told when the work it waits for cannot go on. */
-omen_err omi_db_waiting_failed_locked(omen_db *db, const struct omi_failure *work)
+omen_err omi_db_waiting_failed_locked(omen_db *db, const struct omi_failure *work, uint64_t times)
 {
     if (db->fatal.code != OMEN_OK)
         return omi_fail_again(OMEN_READ_ONLY, db->fatal.text);
-    return passes(work->code) ? omi_fail_again(work->code, work->text) : OMEN_OK;
+    return passes(work->code) && work->times > times ? omi_fail_again(work->code, work->text)
+                                                     : OMEN_OK;
 }
 
 /* Holds commit, so that nobody else makes work: all that is due is done on return, or cannot be.
@@ -211,19 +213,29 @@ static omen_err work_inline_told(omen_db *db, bool merges_too)
     omi_db_work_inline(db);
     omi_mutex_lock(&db->mu);
     if (db->immutable_count > 0)
-        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
+        err = omi_db_waiting_failed_locked(db, &db->flush_failure, 0);
     if (err == OMEN_OK && merges_too && omi_db_merge_due_locked(db))
-        err = omi_db_waiting_failed_locked(db, &db->merge_failure);
+        err = omi_db_waiting_failed_locked(db, &db->merge_failure, 0);
     omi_mutex_unlock(&db->mu);
     return err;
+}
+
+/* What failed before is tried once more at once: only an attempt that began after the call may say
+ * that there is still no room. */
+static uint64_t flush_again_locked(omen_db *db) OMI_REQUIRES(db->mu)
+{
+    if (db->flush_failure.code != OMEN_OK)
+        omi_cond_broadcast(&db->work);
+    return db->flush_failure.times + (db->flushing ? 1 : 0);
 }
 
 static omen_err wait_flushed(omen_db *db)
 {
     omen_err err = OMEN_OK;
     omi_mutex_lock(&db->mu);
+    uint64_t times = flush_again_locked(db);
     while (db->immutable_count > 0 && err == OMEN_OK) {
-        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
+        err = omi_db_waiting_failed_locked(db, &db->flush_failure, times);
         if (err == OMEN_OK)
             omi_cond_wait(&db->done, &db->mu);
     }
@@ -236,8 +248,11 @@ omen_err omen_flush(omen_db *db)
     if (db->read_only)
         return omi_fail(OMEN_READ_ONLY, 0, "%s is open read-only; there is nothing to flush",
                         db->path);
+    omen_err err = db->inline_work ? OMEN_OK : wait_flushed(db); /* of what was full before */
+    if (err != OMEN_OK)
+        return err;
     omi_mutex_lock(&db->commit);
-    omen_err err = omi_db_check(db);
+    err = omi_db_check(db);
     if (err == OMEN_OK && omi_memtable_entries(db->active.table) > 0)
         err = omi_db_rotate(db);
     if (err == OMEN_OK && db->inline_work)
@@ -250,11 +265,14 @@ static omen_err wait_idle(omen_db *db)
 {
     omen_err err = OMEN_OK;
     omi_mutex_lock(&db->mu);
+    uint64_t flushes = flush_again_locked(db), merges = db->merge_failure.times;
+    if (db->merge_failure.code != OMEN_OK)
+        omi_cond_broadcast(&db->work);
     while (err == OMEN_OK && (db->immutable_count > 0 || db->merging > 0 || db->flushing ||
                               omi_db_merge_due_locked(db))) {
-        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
+        err = omi_db_waiting_failed_locked(db, &db->flush_failure, flushes);
         if (err == OMEN_OK)
-            err = omi_db_waiting_failed_locked(db, &db->merge_failure);
+            err = omi_db_waiting_failed_locked(db, &db->merge_failure, merges);
         if (err == OMEN_OK)
             omi_cond_wait(&db->done, &db->mu);
     }

@@ -57,7 +57,8 @@ struct omen_snapshot {
 
 /* A failure that outlives the call that saw it. */
 struct omi_failure {
-    omen_err code; /* OMEN_OK: none */
+    omen_err code;  /* OMEN_OK: none */
+    uint64_t times; /* background work: failures so far */
     char text[400];
 };
 
@@ -108,7 +109,6 @@ struct omen_db {
     /* the last one failed and will be tried again */
     struct omi_failure flush_failure, merge_failure;
     uint32_t flush_tries, merge_tries;
-    uint64_t merge_retry_ns;
     struct omi_pace pace;
     uint64_t paced_user_bytes; /* user bytes at the last pace update */
     struct omi_settings settings;
@@ -215,9 +215,10 @@ OMEN_MUST_CHECK omen_err omi_db_merge_one(omen_db *db, bool *found_out);
 bool omi_db_merge_due_locked(omen_db *db) OMI_REQUIRES(db->mu);
 OMEN_MUST_CHECK omen_err omi_db_start_threads(omen_db *db);
 void omi_db_stop_threads(omen_db *db);
-/* Why work that is waited for (flush_failure or merge_failure) cannot go on; OMEN_OK: it can. */
-OMEN_MUST_CHECK omen_err omi_db_waiting_failed_locked(omen_db *db, const struct omi_failure *work)
-    OMI_REQUIRES(db->mu);
+/* Why work that is waited for (flush_failure or merge_failure) cannot go on, having failed more than
+ * times; OMEN_OK: it can. */
+OMEN_MUST_CHECK omen_err omi_db_waiting_failed_locked(omen_db *db, const struct omi_failure *work,
+                                                      uint64_t times) OMI_REQUIRES(db->mu);
 /* Inline mode: everything due, on this thread, in order. Holds commit. */
 void omi_db_work_inline(omen_db *db);
 /* Switches to a new memtable and log segment; waits for room unless inline. Holds commit. */

@@ -27,7 +27,7 @@ static omen_err wait_for_flush(omen_db *db)
     omen_err err = OMEN_OK;
     omi_mutex_lock(&db->mu);
     while (db->immutable_count >= OMI_IMMUTABLES_MAX && err == OMEN_OK) {
-        err = omi_db_waiting_failed_locked(db, &db->flush_failure);
+        err = omi_db_waiting_failed_locked(db, &db->flush_failure, 0);
         if (err == OMEN_OK) {
             if (started_ns == 0)
                 started_ns = omi_now_ns(db->env);

@@ -837,3 +837,29 @@ Test(db, inline_flushes_of_many_threads_wait_for_nobody)
         omi_sim_destroy(env);
     }
 }
+
+/* The flush thread tries again twice a second; who calls meanwhile is not told what is over. */
+Test(db, a_flush_when_there_is_room_again_is_tried_at_once)
+{
+    static const char value[8000];
+    struct omi_env *env = omi_sim_create(7);
+    omen_db *db;
+    omen_options o = {.struct_bytes = sizeof(o),
+                      .flags = OMEN_CREATE_IF_MISSING,
+                      .memtable_bytes = 64 << 10,
+                      .reserve_bytes = OMEN_NONE};
+    omi_sim_turns(env, 7, 10);
+    cr_assert_eq(omi_db_open(env, "/db", &o, &db), OMEN_OK, "%s", omen_last_error());
+    for (int round = 0; round < 5; round++) {
+        for (int i = 0; i < 6; i++)
+            cr_assert_eq(omen_put(db, NULL, text("key"), omi_slice(value, sizeof(value))), OMEN_OK);
+        omi_sim_capacity(env, omi_sim_used(env) + 8200); /* a new log segment fits, no table */
+        cr_assert_eq(omen_flush(db), OMEN_FULL);
+        cr_assert_eq(omen_flush(db), OMEN_FULL, "it is tried again, and there is still no room");
+        omi_sim_capacity(env, UINT64_MAX);
+        cr_assert_eq(omen_flush(db), OMEN_OK, "%s", omen_last_error());
+        cr_assert_eq(omen_wait_idle(db), OMEN_OK, "%s", omen_last_error());
+    }
+    cr_assert_eq(omen_close(db), OMEN_OK);
+    omi_sim_destroy(env);
+}
