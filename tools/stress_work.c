@@ -200,6 +200,8 @@ static void do_checkpoint(struct stress_worker *w, struct stress_rng *r)
     stress_durable_raise(run, acked);
     omen_db *copy = NULL;
     omen_err err = stress_open_at(run, run->env, path, stress_one_in(r, 2), &copy);
+    if (err == OMEN_NOT_FOUND)
+        stress_fail("the checkpoint %s is gone", path);
     if (!stress_tolerate(w, err, true, "opening a checkpoint"))
         return;
     stress_read_own(w, copy);
