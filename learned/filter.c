@@ -9,7 +9,7 @@
 #include "io/base/coding.h"
 #include "io/base/mutant.h"
 
-enum { FORMAT = 1, KIND_BLOCKED_BLOOM = 1, LINE_BYTES = 64, PROBES_MAX = 14 };
+enum { FORMAT = 1, LINE_BYTES = 64, PROBES_MAX = 14 };
 
 /* Best for 512-bit lines: a little under bits * ln 2, for lines are unevenly filled. */
 static uint32_t probes_for(uint32_t bits)
@@ -46,15 +46,21 @@ static inline void line_set(uint8_t *line, uint64_t hash, uint32_t probes)
     }
 }
 
-omen_err omi_filter_build(const uint64_t *hashes, size_t count, uint32_t bits, struct omi_buf *out)
+omen_err omi_filter_build(const struct omi_filter_input *input,
+                          const struct omi_filter_params *params, struct omi_buf *out,
+                          struct omi_filter_info *info_out)
 {
     enum { AHEAD = 16 };
+    uint32_t bits = (uint32_t)params->bits, count = input->count, distinct = count;
+    const uint64_t *hashes = input->hashes;
     if (bits < 1 || bits > 64)
         return omi_fail(OMEN_INVALID, 0, "a filter of %u bits a key; 1 to 64 can be", bits);
-    uint64_t lines = ((uint64_t)count * bits + 511) / 512;
+    for (uint32_t i = 1; i < count; i++) /* versions of a key */
+        distinct -= hashes[i] == hashes[i - 1];
+    uint64_t lines = ((uint64_t)distinct * bits + 511) / 512;
     lines = lines != 0 ? lines : 1;
     if (lines > UINT32_MAX)
-        return omi_fail(OMEN_INVALID, 0, "a filter of %zu keys", count);
+        return omi_fail(OMEN_INVALID, 0, "a filter of %u keys", count);
     size_t size = (size_t)(lines + 1) * LINE_BYTES;
     omen_err err = omi_buf_reserve(out, size);
     if (err != OMEN_OK)
@@ -63,7 +69,7 @@ omen_err omi_filter_build(const uint64_t *hashes, size_t count, uint32_t bits, s
     uint32_t probes = probes_for(bits);
     memset(section, 0, size);
     section[0] = FORMAT;
-    section[1] = KIND_BLOCKED_BLOOM;
+    section[1] = OMI_FILTER_PLAIN;
     section[2] = (uint8_t)probes;
     omi_put_u32(section + 4, (uint32_t)lines);
     for (size_t i = 0; i < count; i++) {
@@ -76,28 +82,123 @@ omen_err omi_filter_build(const uint64_t *hashes, size_t count, uint32_t bits, s
                         probes))
             return omi_fail(OMEN_CORRUPT, 0, "a filter just built denies one of its keys");
     out->size += size;
+    if (info_out != NULL)
+        *info_out = (struct omi_filter_info){.kind = OMI_FILTER_PLAIN,
+                                             .keys = count,
+                                             .bytes = size,
+                                             .head_bytes = LINE_BYTES,
+                                             .parts = 1,
+                                             .regions = 1};
     return OMEN_OK;
 }
 
-omen_err omi_filter_open(const uint8_t *section, size_t size, struct omi_filter *f)
+omen_err omi_filter_head_bytes(const uint8_t *header, uint64_t section_bytes,
+                               uint32_t *head_bytes_out)
+{
+    *head_bytes_out = OMI_FILTER_HEADER_BYTES;
+    if (section_bytes < 2 * LINE_BYTES)
+        return omi_fail(OMEN_CORRUPT, 0, "a filter section of %" PRIu64 " bytes", section_bytes);
+    if (header[0] != FORMAT || header[1] != OMI_FILTER_PLAIN)
+        return omi_fail(OMEN_UNSUPPORTED, 0, "a filter of format %u, kind %u", header[0],
+                        header[1]);
+    return OMEN_OK;
+}
+
+omen_err omi_filter_open(const uint8_t *head, size_t head_bytes, uint64_t section_bytes,
+                         struct omi_filter *f)
 {
     *f = (struct omi_filter){0};
-    if (size < 2 * LINE_BYTES)
-        return omi_fail(OMEN_CORRUPT, 0, "a filter section of %zu bytes", size);
-    if (section[0] != FORMAT || section[1] != KIND_BLOCKED_BLOOM)
-        return omi_fail(OMEN_UNSUPPORTED, 0, "a filter of format %u, kind %u", section[0],
-                        section[1]);
-    uint64_t lines = omi_get_u32(section + 4);
-    if (section[2] < 1 || section[2] > PROBES_MAX || lines == 0 || (lines + 1) * LINE_BYTES != size)
+    uint32_t wanted;
+    if (head_bytes < OMI_FILTER_HEADER_BYTES)
+        return omi_fail(OMEN_CORRUPT, 0, "a filter section of %zu bytes", head_bytes);
+    omen_err err = omi_filter_head_bytes(head, section_bytes, &wanted);
+    if (err != OMEN_OK)
+        return err;
+    uint64_t lines = omi_get_u32(head + 4);
+    if (head[2] < 1 || head[2] > PROBES_MAX || lines == 0 ||
+        (lines + 1) * LINE_BYTES != section_bytes)
         return omi_fail(OMEN_CORRUPT, 0, "a filter section whose sizes do not add up");
-    *f = (struct omi_filter){section + LINE_BYTES, (uint32_t)lines, section[2]};
+    *f = (struct omi_filter){.kind = OMI_FILTER_PLAIN,
+                             .head_bytes = wanted,
+                             .part_count = 1,
+                             .region_count = 1,
+                             .line_count = (uint32_t)lines,
+                             .probes = head[2],
+                             .head = head};
     return OMEN_OK;
 }
 
-bool omi_filter_may_hold(const struct omi_filter *f, uint64_t hash)
+void omi_filter_part(const struct omi_filter *f, uint32_t part, uint64_t *off_out,
+                     uint32_t *size_out)
 {
+    (void)part;
+    *off_out = f->head_bytes;
+    *size_out = f->line_count * LINE_BYTES;
+}
+
+bool omi_filter_part_sound(const struct omi_filter *f, uint32_t part, const uint8_t *bytes)
+{
+    (void)f;
+    (void)part;
+    (void)bytes;
+    return true;
+}
+
+void omi_filter_describe(const struct omi_filter *f, struct omi_filter_info *info)
+{
+    *info = (struct omi_filter_info){.kind = f->kind,
+                                     .bytes = f->head_bytes + (uint64_t)f->line_count * LINE_BYTES,
+                                     .head_bytes = f->head_bytes,
+                                     .parts = f->part_count,
+                                     .regions = f->region_count};
+}
+
+void omi_filter_region(const struct omi_filter *f, uint32_t region, uint32_t *digest_out,
+                       int *class_out)
+{
+    (void)region;
+    *digest_out = 0;
+    *class_out = (int)f->probes;
+}
+
+void omi_filter_digest(const struct omi_filter *f, struct omi_digest *digest_out)
+{
+    (void)f;
+    *digest_out = (struct omi_digest){0};
+}
+
+enum omi_filter_answer omi_filter_route(const struct omi_filter *f, omen_slice key, uint64_t hash,
+                                        struct omi_filter_route *route)
+{
+    (void)key;
+    *route = (struct omi_filter_route){.probes = (uint8_t)f->probes};
     if (OMI_MUTANT(OMI_MUTANT_FILTER_LOSES_KEYS) && hash % 512 == 7)
-        return false;
-    return f->line_count == 0 ||
-           line_probe(f->lines + LINE_BYTES * line_of(hash, f->line_count), hash, f->probes);
+        return OMI_FILTER_NO;
+    return f->kind == OMI_FILTER_NONE ? OMI_FILTER_MAYBE : OMI_FILTER_PROBE;
+}
+
+void omi_filter_prefetch(const struct omi_filter *f, const struct omi_filter_route *route,
+                         const uint8_t *part, uint64_t hash)
+{
+    (void)route;
+    __builtin_prefetch(part + LINE_BYTES * line_of(hash, f->line_count));
+}
+
+bool omi_filter_probe(const struct omi_filter *f, const struct omi_filter_route *route,
+                      const uint8_t *part, uint64_t hash)
+{
+    return line_probe(part + LINE_BYTES * line_of(hash, f->line_count), hash, route->probes);
+}
+
+bool omi_filter_may_hold(const struct omi_filter *f, const uint8_t *section, omen_slice key,
+                         uint64_t hash)
+{
+    struct omi_filter_route route;
+    enum omi_filter_answer answer = omi_filter_route(f, key, hash, &route);
+    if (answer != OMI_FILTER_PROBE)
+        return answer == OMI_FILTER_MAYBE;
+    uint64_t off;
+    uint32_t size;
+    omi_filter_part(f, route.part, &off, &size);
+    return omi_filter_probe(f, &route, section + off, hash);
 }

@@ -82,7 +82,7 @@ static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t
     bool filtered = omi_table_has_filter(table);
     if (filtered) {
         omi_count_at(&db->counters, stripe, OMI_COUNT_FILTER_PROBES, 1);
-        if (!omi_table_may_hold(table, hash)) {
+        if (!omi_table_may_hold(table, key, hash)) {
             omi_count_at(&db->counters, stripe, OMI_COUNT_FILTER_NEGATIVES, 1);
             return OMEN_ABORTED;
         }

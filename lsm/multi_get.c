@@ -72,7 +72,7 @@ static void next_run(struct group *g, struct probe *p)
         p->filtered = omi_table_has_filter(p->table);
         if (p->filtered) {
             omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_PROBES, 1);
-            if (!omi_table_may_hold(p->table, p->hash)) {
+            if (!omi_table_may_hold(p->table, p->key, p->hash)) {
                 omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_NEGATIVES, 1);
                 continue;
             }

@@ -105,6 +105,19 @@ typedef struct omen_comparator {
     void *context;
 } omen_comparator;
 
+/* A filter of the user's own, in place of the engine's. build gets the distinct keys of a table in
+ * order and hands its bytes to append, in as many pieces as it likes; anything but 0 means "no
+ * filter for this table". may_hold answers for those bytes: 0 only if key was certainly not among the
+ * keys. The name is kept with each filter; where it is another than the open policy's, the filter is
+ * not asked. Called from any thread, at once; must not call into the database. */
+typedef struct omen_filter_policy {
+    const char *name;
+    int (*build)(void *context, size_t count, const omen_slice *keys, void *sink,
+                 int (*append)(void *sink, const void *bytes, size_t size));
+    int (*may_hold)(void *context, omen_slice filter, omen_slice key);
+    void *context;
+} omen_filter_policy;
+
 /* ---- options --------------------------------------------------------------------------------- */
 
 enum { /* omen_options.flags */
@@ -138,6 +151,20 @@ typedef enum omen_io_mode {
     OMEN_IO_BUFFERED = 1,
     OMEN_IO_DIRECT = 2
 } omen_io_mode;
+
+typedef enum omen_filter_kind {
+    OMEN_FILTER_DEFAULT = 0,
+    OMEN_FILTER_LEARNED =
+        1,                 /* filter_bits is a quality: as few false positives as that many bits for
+                                every key would leave, for the least memory */
+    OMEN_FILTER_PLAIN = 2, /* a blocked Bloom filter of filter_bits for every key */
+    OMEN_FILTER_RIBBON = 3 /* learned, and ribbons in the last level: smaller, slower to build */
+} omen_filter_kind;
+typedef enum omen_range_filter {
+    OMEN_RANGE_FILTER_AUTO = 0,
+    OMEN_RANGE_FILTER_OFF = 1,
+    OMEN_RANGE_FILTER_ON = 2 /* on every table above the last level */
+} omen_range_filter;
 
 /* omen_options o = {.struct_bytes = sizeof(o)}; every zero is the default, or on reopen the value
  * stored with the database. */
@@ -175,6 +202,17 @@ typedef struct omen_options {
      * and come back by themselves when twice as much is free. Default two memtables, an eighth of
      * what is free if that is less; OMEN_NONE: no reserve. */
     uint64_t reserve_bytes;
+    uint32_t filter;       /* omen_filter_kind; default: learned; live */
+    uint32_t filter_floor; /* thousandths: the most false positives that any region of a filter may
+                              have, whatever the workload of late did not ask for. Default 125;
+                              OMEN_NONE: no floor; live */
+    uint32_t
+        range_filter; /* omen_range_filter; default: where sampled scans say that it pays; live */
+    uint32_t reserved;
+    uint64_t
+        filter_bytes; /* the most memory that filters may take: bits are dealt out to keep to it,
+                              and what is above waits on the disk. Default half of cache_bytes; live */
+    const omen_filter_policy *filter_policy; /* copied; NULL: the engine's own filters */
 } omen_options;
 
 enum {

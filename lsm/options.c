@@ -61,6 +61,14 @@ static const struct option options_table[] = {
      "size of the LOG text file before it is rotated", false, false},
     {"reserve_bytes", TYPE_BYTES, FIELD(reserve_bytes), 64u << 10, UINT64_C(1) << 40, "none",
      "2 memtables", "disk space that writes leave alone, or none", false, false},
+    {"filter", TYPE_NAME, FIELD(filter), 0, 3, "default|learned|plain|ribbon", "learned",
+     "what filters of tables may be", true, true},
+    {"filter_floor", TYPE_COUNT, FIELD(filter_floor), 1, 1000, "none", "125",
+     "thousandths: the most false positives of any part of a filter, or none", true, true},
+    {"range_filter", TYPE_NAME, FIELD(range_filter), 0, 2, "auto|off|on", "auto",
+     "filters for short scans above the last level", true, true},
+    {"filter_bytes", TYPE_BYTES, FIELD(filter_bytes), 4u << 10, UINT64_C(1) << 50, NULL,
+     "cache_bytes/2", "the most memory for filters", true, true},
     {"create_if_missing", TYPE_FLAG, FIELD(flags), OMEN_CREATE_IF_MISSING, 0, NULL, "false",
      "make the database when it is not there", false, false},
     {"error_if_exists", TYPE_FLAG, FIELD(flags), OMEN_ERROR_IF_EXISTS, 0, NULL, "false",
@@ -382,7 +390,7 @@ omen_err omi_options_copy(const omen_options *from, omen_options *to)
     to->struct_bytes = sizeof(*to);
     if (from == NULL)
         return OMEN_OK;
-    size_t known = offsetof(omen_options, reserve_bytes) + sizeof(from->reserve_bytes);
+    size_t known = offsetof(omen_options, filter_policy) + sizeof(from->filter_policy);
     if (from->struct_bytes < sizeof(size_t) || from->struct_bytes > 4096)
         return omi_fail(OMEN_INVALID, 0,
                         "omen_options.struct_bytes is %zu; set it to sizeof(omen_options)",
@@ -513,6 +521,10 @@ omen_err omi_options_resolve(const omen_options *o, struct omi_settings *out)
     s->codec_last = pick(o->codec_last, goals[o->goal].codec_last);
     s->filter_bits = pick(o->filter_bits, goals[o->goal].filter_bits);
     out->filter_bits = s->filter_bits == OMEN_NONE ? 0 : s->filter_bits;
+    out->filter = o->filter != OMEN_FILTER_DEFAULT ? o->filter : OMEN_FILTER_LEARNED;
+    out->filter_floor_permille = o->filter_floor == OMEN_NONE ? 1000 : pick(o->filter_floor, 125);
+    out->range_filter = o->range_filter;
+    out->filter_bytes = o->filter_bytes != 0 ? o->filter_bytes : s->cache_bytes / 2;
     out->sync_interval_ms = o->sync_interval_ms;
     out->log_file_bytes = o->log_file_bytes != 0 ? o->log_file_bytes : 8u << 20;
     out->direct = o->io_mode == OMEN_IO_DIRECT ||

@@ -16,6 +16,8 @@ struct omi_settings {
     uint64_t shape_fixed; /* bit per option of omi_option_bit: given by a user */
     uint32_t sync_interval_ms;
     uint32_t filter_bits; /* 0: none */
+    uint32_t filter, filter_floor_permille, range_filter;
+    uint64_t filter_bytes;
     uint64_t log_file_bytes;
     bool direct;
 };

@@ -41,6 +41,10 @@ omen_err omen_set_option(omen_db *db, const char *name, const char *value)
         db->settings.shape = settings.shape;
         db->settings.shape_fixed = settings.shape_fixed;
         db->settings.filter_bits = settings.filter_bits;
+        db->settings.filter = settings.filter;
+        db->settings.filter_floor_permille = settings.filter_floor_permille;
+        db->settings.range_filter = settings.range_filter;
+        db->settings.filter_bytes = settings.filter_bytes;
         db->settings.sync_interval_ms = settings.sync_interval_ms;
         omi_db_rebalance_locked(db, 0);
         omi_cond_broadcast(&db->work);

@@ -51,8 +51,13 @@ void omi_table_props_fini(struct omi_table_props *props);
 
 struct omi_table_params {
     uint32_t block_bytes;
-    uint32_t filter_bits; /* 0: no filter */
     omen_codec codec;
+    uint32_t filter_bits; /* of a plain filter, where plan_filter is NULL; 0: no filter */
+    /* What filter to build, once the file's keys are known: fills params, whose samples it lends
+     * until the next call. NULL: plain. */
+    omen_err (*plan_filter)(void *ctx, omen_slice smallest, omen_slice largest, uint32_t entries,
+                            struct omi_filter_params *params);
+    void *plan_ctx;
 };
 
 struct omi_table_builder;
@@ -92,7 +97,7 @@ uint32_t omi_table_blocks(const struct omi_table *table);
 
 /* The stages of a point lookup; get runs them in a row, multi_get side by side. */
 bool omi_table_has_filter(const struct omi_table *table);
-bool omi_table_may_hold(const struct omi_table *table, uint64_t key_hash);
+bool omi_table_may_hold(struct omi_table *table, omen_slice key, uint64_t key_hash);
 uint32_t omi_table_find_block(const struct omi_table *table, omen_slice key, uint64_t trailer,
                               struct omi_index_trace *trace);
 /* The block from the cache, or NULL. */

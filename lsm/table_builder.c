@@ -33,8 +33,8 @@ struct omi_table_builder {
     struct omi_table_params params;
     struct chunk *chunks, *chunk; /* all; the one being filled */
     struct omi_index_key *keys;
-    uint64_t *hashes; /* of keys, a key's versions once */
-    uint32_t count, hash_count, capacity;
+    uint64_t *hashes; /* of keys */
+    uint32_t count, capacity;
     uint64_t raw_bytes;
     uint64_t deletes, min_seq, max_seq;
     struct omi_entry *entries; /* of one block */
@@ -56,7 +56,8 @@ omen_err omi_table_builder_create(struct omi_table_env *tenv, const struct omi_t
     b->tenv = tenv;
     b->params = *params;
     if (!omi_order_is_bytewise(&tenv->order))
-        b->params.filter_bits = 0; /* keys that compare equal need not hash alike */
+        b->params.filter_bits = 0,
+        b->params.plan_filter = NULL; /* equal keys need not hash alike */
     b->out.buffer = aligned_alloc(PAGE, WRITE_BYTES);
     if (b->out.buffer == NULL) {
         free(b);
@@ -106,7 +107,7 @@ static void chunks_reset(struct omi_table_builder *b)
 void omi_table_builder_reset(struct omi_table_builder *b)
 {
     chunks_reset(b);
-    b->count = b->hash_count = 0;
+    b->count = 0;
     b->raw_bytes = 0;
     b->deletes = 0;
     b->min_seq = UINT64_MAX;
@@ -166,6 +167,11 @@ static omen_err slots_grow(struct omi_table_builder *b)
     return OMEN_OK;
 }
 
+static bool has_filter(const struct omi_table_builder *b)
+{
+    return b->params.filter_bits != 0 || b->params.plan_filter != NULL;
+}
+
 omen_err omi_table_builder_add(struct omi_table_builder *b, const struct omi_entry *e)
 {
     if (b->count == b->capacity) {
@@ -183,12 +189,9 @@ omen_err omi_table_builder_add(struct omi_table_builder *b, const struct omi_ent
         memcpy(p + e->key_size, e->value, e->value_size);
     uint32_t raw = (uint32_t)size + OMI_ENTRY_OVERHEAD_BYTES;
     b->keys[b->count] = (struct omi_index_key){p, e->trailer, e->key_size, raw};
+    if (has_filter(b))
+        b->hashes[b->count] = omi_key_hash(e->key, e->key_size);
     b->count++;
-    if (b->params.filter_bits != 0) {
-        uint64_t hash = omi_key_hash(e->key, e->key_size);
-        if (b->hash_count == 0 || b->hashes[b->hash_count - 1] != hash)
-            b->hashes[b->hash_count++] = hash;
-    }
     b->raw_bytes += raw;
     uint64_t seq = omi_trailer_seq(e->trailer);
     b->deletes += omi_trailer_kind(e->trailer) == OMI_KIND_DELETE;
@@ -328,6 +331,25 @@ static omen_err bounds_copy(const struct omi_table_builder *b, struct omi_table_
     return err == OMEN_OK ? omi_buf_append(&props->largest, last->key, last->key_size) : err;
 }
 
+static omen_slice key_at(const struct omi_table_builder *b, uint32_t i)
+{
+    return omi_slice(b->keys[i].key, b->keys[i].key_size);
+}
+
+/* The filter section, or nothing. */
+static omen_err build_filter(struct omi_table_builder *b)
+{
+    struct omi_filter_input input = {b->keys, b->hashes, b->count};
+    struct omi_filter_params params = {.kind = OMI_FILTER_PLAIN, .bits = b->params.filter_bits};
+    omen_err err = OMEN_OK;
+    if (b->params.plan_filter != NULL)
+        err = b->params.plan_filter(b->params.plan_ctx, key_at(b, 0), key_at(b, b->count - 1),
+                                    b->count, &params);
+    if (err == OMEN_OK && params.kind != OMI_FILTER_NONE)
+        err = omi_filter_build(&input, &params, &b->sections, NULL);
+    return err;
+}
+
 static omen_err write_table(struct omi_table_builder *b, struct omi_index_plan *plan,
                             uint64_t *offsets, struct omi_table_props *props)
 {
@@ -339,12 +361,11 @@ static omen_err write_table(struct omi_table_builder *b, struct omi_index_plan *
         err = write_blocks(b, plan, props->file_id, offsets);
     footer.data_end = write_position(&b->out);
     b->sections.size = 0;
-    if (err == OMEN_OK && b->params.filter_bits != 0) {
-        err = omi_filter_build(b->hashes, b->hash_count, b->params.filter_bits, &b->sections);
-        props->filter_bytes = b->sections.size;
-        if (err == OMEN_OK)
-            err = write_section(b, props->file_id, &footer.sections[OMI_SECTION_FILTER]);
-    }
+    if (err == OMEN_OK && has_filter(b))
+        err = build_filter(b);
+    props->filter_bytes = b->sections.size;
+    if (err == OMEN_OK && b->sections.size != 0)
+        err = write_section(b, props->file_id, &footer.sections[OMI_SECTION_FILTER]);
     if (err == OMEN_OK)
         err = omi_index_plan_encode(plan, offsets, &b->sections, &props->index);
     if (err == OMEN_OK)

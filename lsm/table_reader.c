@@ -144,7 +144,7 @@ static omen_err filter_load(struct omi_table *t)
     omen_err err = section_load(t, OMI_SECTION_FILTER, OMI_EXTENT_FILTER, &t->filter_extent);
     if (err == OMEN_OK)
         err = omi_filter_open(omi_extent_bytes(t->filter_extent), omi_extent_size(t->filter_extent),
-                              &t->filter);
+                              omi_extent_size(t->filter_extent), &t->filter);
     return err;
 }
 
@@ -306,9 +306,10 @@ bool omi_table_has_filter(const struct omi_table *t)
     return t->filter.line_count != 0;
 }
 
-bool omi_table_may_hold(const struct omi_table *t, uint64_t key_hash)
+bool omi_table_may_hold(struct omi_table *t, omen_slice key, uint64_t key_hash)
 {
-    return t->filter.line_count == 0 || omi_filter_may_hold(&t->filter, key_hash);
+    return t->filter.kind == OMI_FILTER_NONE ||
+           omi_filter_may_hold(&t->filter, omi_extent_bytes(t->filter_extent), key, key_hash);
 }
 
 /* The first block whose last entry is >= (key, trailer); past all of them, the last block. */

@@ -52,7 +52,7 @@ static omen_err check_entry(struct check *c, const struct omi_entry *e)
     uint32_t found = omi_table_find_block(c->t, key, e->trailer, NULL);
     if (found != c->block)
         tell(c, "block %u: the index looks for one of its keys in block %u", c->block, found);
-    if (!omi_table_may_hold(c->t, omi_key_hash(key.data, key.size)))
+    if (!omi_table_may_hold(c->t, key, omi_key_hash(key.data, key.size)))
         tell(c, "block %u: the filter denies one of its keys", c->block);
     uint64_t seq = omi_trailer_seq(e->trailer);
     c->deletes += omi_trailer_kind(e->trailer) == OMI_KIND_DELETE;

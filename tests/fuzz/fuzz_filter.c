@@ -20,12 +20,15 @@ static void ask_section(const uint8_t *data, size_t size)
     uint32_t held = 0;
     FUZZ_CHECK(section != NULL);
     memcpy(section, data, size);
-    if (omi_filter_open(section, size, &f) == OMEN_OK) {
+    if (omi_filter_open(section, size, size, &f) == OMEN_OK) {
         for (uint64_t i = 0; i < ASKED; i++)
-            held += omi_filter_may_hold(&f, omi_key_hash(&i, sizeof(i)));
-        held += omi_filter_may_hold(&f, 0) + omi_filter_may_hold(&f, UINT64_MAX);
+            held += omi_filter_may_hold(&f, section, omi_slice(&i, sizeof(i)),
+                                        omi_key_hash(&i, sizeof(i)));
+        held += omi_filter_may_hold(&f, section, omi_slice(NULL, 0), 0) +
+                omi_filter_may_hold(&f, section, omi_slice(NULL, 0), UINT64_MAX);
     } else {
-        FUZZ_CHECK(f.line_count == 0 && omi_filter_may_hold(&f, 0)); /* none: maybe */
+        FUZZ_CHECK(f.kind == OMI_FILTER_NONE &&
+                   omi_filter_may_hold(&f, section, omi_slice(NULL, 0), 0)); /* none: maybe */
     }
     FUZZ_CHECK(held <= ASKED + 2);
     free(section);
@@ -33,16 +36,23 @@ static void ask_section(const uint8_t *data, size_t size)
 
 static void build(const uint8_t *data, size_t size, uint32_t bits)
 {
-    size_t count = size / 8 < KEYS_MAX ? size / 8 : KEYS_MAX;
-    uint64_t hashes[KEYS_MAX];
+    uint32_t count = size / 8 < KEYS_MAX ? (uint32_t)(size / 8) : KEYS_MAX;
+    static struct omi_index_key keys[KEYS_MAX];
+    static uint64_t hashes[KEYS_MAX];
+    struct omi_filter_input input = {keys, hashes, count};
+    struct omi_filter_params params = {.kind = OMI_FILTER_PLAIN, .bits = bits};
     struct omi_buf out = {0};
     struct omi_filter f;
-    for (size_t i = 0; i < count; i++)
-        hashes[i] = omi_key_hash(data + i * 8, 8);
-    FUZZ_OK(omi_filter_build(hashes, count, bits, &out));
-    FUZZ_OK(omi_filter_open(out.data, out.size, &f));
-    for (size_t i = 0; i < count; i++)
-        FUZZ_CHECK(omi_filter_may_hold(&f, hashes[i]));
+    if (count == 0)
+        return;
+    for (uint32_t i = 0; i < count; i++) {
+        keys[i] = (struct omi_index_key){data + i * (size_t)8, 1, 8, 20};
+        hashes[i] = omi_key_hash(data + i * (size_t)8, 8);
+    }
+    FUZZ_OK(omi_filter_build(&input, &params, &out, NULL));
+    FUZZ_OK(omi_filter_open(out.data, out.size, out.size, &f));
+    for (uint32_t i = 0; i < count; i++)
+        FUZZ_CHECK(omi_filter_may_hold(&f, out.data, omi_slice(keys[i].key, 8), hashes[i]));
     omi_buf_fini(&out);
 }
 

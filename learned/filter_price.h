@@ -1,0 +1,51 @@
+/*
+ * filter_price.h - one price of a filter bit for the whole database, from what every table is asked.
+ *
+ * Minimise, over all tables, false positives per lookup + price * bits: a table of n keys that w
+ * absent lookups come to (per lookup of the database) has a false-positive rate of
+ *     f = price * C * n / (w * ln 2), between OMI_FILTER_FPR_MIN and the floor,
+ * where C is the bits a key for each halving of f. Equal w gives Monkey's allocation (Dayan,
+ * Athanassoulis, Idreos, "Monkey: Optimal Navigable Key-Value Store", 2017); w = 0 on the last level
+ * gives "no filter for hits"; inside one table the same law weighs regions (Vaidya, Knorr,
+ * Mitzenmacher, Kraska, "Partitioned Learned Bloom Filters", 2021). Deciding what to store is the
+ * only use of these numbers: no answer depends on them.
+ */
+#ifndef OMI_FILTER_PRICE_H
+#define OMI_FILTER_PRICE_H
+
+#include <stddef.h>
+
+/* Bits a key for each halving of the false positives of 64-byte lines, around 10 bits a key. */
+#define OMI_FILTER_BITS_PER_HALVING 1.49
+#define OMI_FILTER_FPR_MIN          (1.0 / 8192)
+#define OMI_FILTER_FLOOR_DEFAULT    0.125
+
+struct omi_priced_table {
+    double keys;
+    double weight; /* absent lookups that come here, per lookup of the database */
+    double bits;   /* of its filter now, all in all; 0: none yet */
+    double price;  /* that it was built at; 0: unknown, as for plain filters */
+};
+
+struct omi_filter_demand {
+    double
+        uniform_bits; /* bits a key whose false positives, on every table alike, are good enough */
+    double budget_bits; /* the most that all filters together may take; 0: no limit */
+    double floor;       /* (0, 1] */
+};
+
+/* False positives of 64-byte lines at bits a key (probes chosen for it), and with given probes. */
+double omi_filter_fpr(double bits_per_key);
+double omi_filter_fpr_probes(double bits_per_key, unsigned probes);
+/* The best number of probes at bits a key, 1 to 14. */
+unsigned omi_filter_probes(double bits_per_key);
+/* What a table's plain filter has at a price: false-positive rate, and bits a key. */
+double omi_priced_fpr(double price, double keys, double weight, double floor);
+double omi_priced_bits(double price, double keys, double weight, double floor);
+/* The price at which all tables together have no more false positives per lookup than uniform bits
+ * would give, for the least memory; or, where that is more than the budget, the price that keeps to
+ * it. For the budget, what a table saves by having learned is taken from its bits and price now. */
+double omi_filter_price(const struct omi_priced_table *tables, size_t count,
+                        const struct omi_filter_demand *demand);
+
+#endif
