@@ -28,7 +28,7 @@ endif
 ALL_CFLAGS  = -std=c17 -D_GNU_SOURCE -I. $(WARN) -fno-strict-aliasing -ffp-contract=off \
               -fvisibility=hidden -fPIC -pthread $(HARDEN) $(CFLAGS) $(SAN) $(DEFINES)
 ALL_LDFLAGS = -pthread -pie $(HARDEN_LD) $(LDFLAGS) $(SAN)
-LIBS        = -luring -lzstd -lxxhash -lnuma
+LIBS        = -luring -lzstd -lxxhash -lnuma -lm
 
 .PHONY: all lib tools
 all: lib tools
@@ -91,13 +91,13 @@ $(BUILD)/unit/io/test_posix_short $(BUILD)/unit/lsm/test_failed_sync: ALL_LDFLAG
 
 # ---- test programs and micro-benchmarks ------------------------------------------------------------
 comma := ,
-PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out tests/model.c tests/script%.c,$(wildcard tests/*.c)))
+PROGRAMS := $(patsubst tests/%.c,$(BUILD)/tests/%,$(filter-out tests/model.c tests/filter_mix.c tests/script%.c,$(wildcard tests/*.c)))
 SCRIPT_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/script*.c))
 $(BUILD)/tests/fail_io: $(SCRIPT_OBJS)
 $(BUILD)/tests/fail_alloc: $(SCRIPT_OBJS)
 $(BUILD)/tests/fail_alloc: ALL_LDFLAGS += $(foreach f,malloc calloc realloc aligned_alloc strdup strndup free mmap,-Wl$(comma)--wrap=$(f))
 $(BUILD)/tests/crash_scripts: $(SCRIPT_OBJS)
-$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/model.o $(BUILD)/tools/keyset.o $(BUILD)/libomendb.a
+$(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/model.o $(BUILD)/tests/filter_mix.o $(BUILD)/tools/keyset.o $(BUILD)/libomendb.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libomendb.a $(LIBS) -lm
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/tests/model.o $(BUILD)/libomendb.a
 	@mkdir -p $(@D)
@@ -105,7 +105,7 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/tests/model.o $(BUILD)/libomendb.a
 
 # ---- fuzzing: the targets with a fuzzer (make fuzz, clang), or with replay.c in every flavour ----
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-FUZZ_SHARED  := $(patsubst %.c,$(BUILD)/%.o,$(addprefix tests/fuzz/,fuzz.c mend.c image.c sample.c) tests/model.c \
+FUZZ_SHARED  := $(patsubst %.c,$(BUILD)/%.o,$(addprefix tests/fuzz/,fuzz.c mend.c image.c made_table.c) tests/model.c \
                   tools/text.c tools/records.c tools/json.c)
 FUZZ_SAN     := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 REPLAYS      := $(patsubst fuzz_%,$(BUILD)/fuzz/replay_%,$(FUZZ_TARGETS))

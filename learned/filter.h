@@ -101,26 +101,40 @@ OMEN_MUST_CHECK omen_err omi_filter_build(const struct omi_filter_input *input,
 
 enum { OMI_FILTER_HEADER_BYTES = 64 };
 
-/* An opened head: a view into its bytes, nothing to free. */
+/* An opened head: a view into its bytes, nothing to free; head is its only pointer. What is behind
+ * it belongs to filter.c. */
 struct omi_filter {
     enum omi_filter_kind kind; /* NONE: always "maybe" */
-    uint32_t head_bytes, part_count, region_count, line_count, probes;
+    uint32_t head_bytes, part_count, region_count, line_count;
+    uint32_t probes; /* of the only region; several have classes */
     const uint8_t *head;
+    struct omi_digest digest;
+    uint32_t leaf_off, prefix_off, checks_off, lines_off, part_of_off, classes_off, deny_off;
+    uint32_t prefix_line_count;
+    uint16_t deny_count;
+    uint8_t format, prefix_bytes, prefix_probes;
 };
 
 /* How long the head is, from the first OMI_FILTER_HEADER_BYTES of a section of section_bytes.
  * OMEN_CORRUPT, OMEN_UNSUPPORTED. */
 OMEN_MUST_CHECK omen_err omi_filter_head_bytes(const uint8_t *header, uint64_t section_bytes,
                                                uint32_t *head_bytes_out);
-/* Checks a head that may be anything. The bytes are borrowed, 64-byte aligned. On an error the
- * filter answers "maybe". */
+/* Checks a head that may be anything. The bytes are borrowed, 64-byte aligned for speed alone. On an
+ * error the filter answers "maybe". */
 OMEN_MUST_CHECK omen_err omi_filter_open(const uint8_t *head, size_t head_bytes,
                                          uint64_t section_bytes, struct omi_filter *filter_out);
+/* A head that is read without the rest of its section should be known to belong to its file: bind
+ * changes the check of a section just built, and open_bound goes by it. file_id 0: not bound. */
+void omi_filter_bind(uint8_t *section, uint64_t section_bytes, uint64_t file_id);
+OMEN_MUST_CHECK omen_err omi_filter_open_bound(const uint8_t *head, size_t head_bytes,
+                                               uint64_t section_bytes, uint64_t file_id,
+                                               struct omi_filter *filter_out);
 /* Where part (< part_count) lies: offset from the start of the section, a multiple of 64. size 0: no
  * key of the part has bits, there is nothing to load. */
 void omi_filter_part(const struct omi_filter *f, uint32_t part, uint64_t *off_out,
                      uint32_t *size_out);
-/* Do these bytes, read from there, match the head's check of them? */
+/* Do these bytes, read from there, match the head's check of them? Always, in format 1: there the
+ * whole section has one check, the table's. */
 bool omi_filter_part_sound(const struct omi_filter *f, uint32_t part, const uint8_t *bytes);
 void omi_filter_describe(const struct omi_filter *f, struct omi_filter_info *info_out);
 /* Region (< region_count): its first digest, and class: probes (or ribbon bits), or -1: no keys. */

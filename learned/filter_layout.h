@@ -10,6 +10,7 @@
  * ones, so that no blanked page reads as it; 0 answers "maybe". */
 enum { OMI_FILTER_CLASS_MAYBE = 0, OMI_FILTER_PROBES_MAX = 14, OMI_FILTER_CLASS_NO_KEYS = 0x5a };
 enum { OMI_FILTER_REGIONS_MAX = 4096, OMI_FILTER_DENIED_MAX = 256, OMI_FILTER_PARTS_MAX = 4096 };
+enum { OMI_FILTER_BITS_MAX = 256 }; /* of the array, a key or prefix */
 
 struct omi_filter_layout {
     enum omi_filter_kind kind;
@@ -22,16 +23,17 @@ struct omi_filter_layout {
     double bits_per_probe; /* array bits for each key and probe; ribbons ignore it */
     uint32_t prefix_bytes; /* 0: no prefix layer, to OMI_SAMPLE_HEAD_BYTES */
     uint32_t prefix_probes;
-    double prefix_bits;   /* array bits for each distinct prefix */
-    const uint64_t *deny; /* hashes to deny; those equal to a key's, or not passed anyway, are
-                                   left out */
+    double prefix_bits; /* array bits for each distinct prefix */
+    /* Absent keys to deny, those asked for most first. The first OMI_FILTER_DENIED_MAX of them enter
+     * that have no key's hash and that the filter would pass. */
+    const struct omi_filter_sample *deny;
     uint32_t deny_count;
-    uint32_t part_bytes;
+    uint32_t part_bytes;         /* of a part, about; 0: one part */
     struct omi_filter_info info; /* why, samples, fpr figures, price, weight go into the header */
 };
 
-/* Appends the section and asks every key of it again; OMEN_CORRUPT when one is denied. On an error
- * out is as before. */
+/* Appends the section and asks every key of it again; OMEN_CORRUPT when one is denied. OMEN_INVALID
+ * for a layout that cannot be. On an error out is as before. */
 OMEN_MUST_CHECK omen_err omi_filter_encode(const struct omi_filter_input *input,
                                            const struct omi_filter_layout *layout,
                                            struct omi_buf *out, struct omi_filter_info *info_out);

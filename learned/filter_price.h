@@ -17,14 +17,18 @@
 
 /* Bits a key for each halving of the false positives of 64-byte lines, around 10 bits a key. */
 #define OMI_FILTER_BITS_PER_HALVING 1.49
+/* The same of ribbons (ribbon.h), room for the solution to exist included. */
+#define OMI_RIBBON_BITS_PER_HALVING 1.05
 #define OMI_FILTER_FPR_MIN          (1.0 / 8192)
 #define OMI_FILTER_FLOOR_DEFAULT    0.125
 
+/* What is not a number, not finite or negative counts as 0. */
 struct omi_priced_table {
     double keys;
-    double weight; /* absent lookups that come here, per lookup of the database */
-    double bits;   /* of its filter now, all in all; 0: none yet */
-    double price;  /* that it was built at; 0: unknown, as for plain filters */
+    double weight;  /* absent lookups that come here, per lookup of the database */
+    double bits;    /* of its filter now, all in all; 0: none yet */
+    double price;   /* that it was built at; 0: unknown, as for plain filters */
+    double halving; /* C, of the kind of filter that it has or would get; 0: of lines */
 };
 
 struct omi_filter_demand {
@@ -39,7 +43,10 @@ double omi_filter_fpr(double bits_per_key);
 double omi_filter_fpr_probes(double bits_per_key, unsigned probes);
 /* The best number of probes at bits a key, 1 to 14. */
 unsigned omi_filter_probes(double bits_per_key);
-/* What a table's plain filter has at a price: false-positive rate, and bits a key. */
+/* What a table's filter has at a price by the law alone: false-positive rate, and bits a key. */
+double omi_priced_table_fpr(const struct omi_priced_table *table, double price, double floor);
+double omi_priced_table_bits(const struct omi_priced_table *table, double price, double floor);
+/* The same of a plain filter of lines. */
 double omi_priced_fpr(double price, double keys, double weight, double floor);
 double omi_priced_bits(double price, double keys, double weight, double floor);
 /* The price at which all tables together have no more false positives per lookup than uniform bits

@@ -6,10 +6,13 @@ enum {
     POSITIONS_MAX = OMI_NORM_POSITIONS_MAX,
     RANGES_MAX = OMI_NORM_RANGES_MAX
 };
+/* How many codes there may be: of an index, and with every bit in use. */
 #define CODES_MAX ((unsigned __int128)1 << 63)
+#define CODES_ALL ((unsigned __int128)1 << 64)
 
-/* Weights and bases from ranges and radices. False when the codes would not fit. */
-static bool positions_finish(struct omi_norm_position *positions, uint32_t count)
+/* Weights and bases from ranges and radices. False when there would be more codes than most. */
+static bool positions_finish(struct omi_norm_position *positions, uint32_t count,
+                             unsigned __int128 most)
 {
     unsigned __int128 weight = 1;
     for (uint32_t i = count; i-- > 0;) {
@@ -22,7 +25,7 @@ static bool positions_finish(struct omi_norm_position *positions, uint32_t count
         at->radix = (uint16_t)rank;
         at->weight = (uint64_t)weight;
         weight *= rank;
-        if (weight > CODES_MAX)
+        if (weight > most)
             return false;
     }
     return true;
@@ -87,9 +90,33 @@ static void symbols_of_key(struct symbols *symbols, uint32_t position_count,
         symbols[count].has_end = true;
 }
 
+static bool symbols_are_none(const struct symbols *s)
+{
+    return (s->bytes[0] | s->bytes[1] | s->bytes[2] | s->bytes[3]) == 0;
+}
+
 static bool symbols_have(const struct symbols *s, uint32_t byte)
 {
     return (s->bytes[byte >> 6] >> (byte & 63) & 1) != 0;
+}
+
+/* Where not all bytes are printable they count as digits of a number: all between the least and the
+ * largest are symbols, and one more on either side, so that what was not seen shares no code with
+ * what was. Text keeps to the symbols it uses. */
+static void symbols_fill(struct symbols *s)
+{
+    uint32_t least = 256, largest = 0;
+    for (uint32_t byte = 0; byte < 256; byte++)
+        if (symbols_have(s, byte)) {
+            least = least < byte ? least : byte;
+            largest = byte;
+        }
+    if (least == 256 || (least >= 0x20 && largest <= 0x7e))
+        return;
+    least -= least > 0;
+    largest += largest < 255;
+    for (uint32_t byte = least; byte <= largest; byte++)
+        s->bytes[byte >> 6] |= UINT64_C(1) << (byte & 63);
 }
 
 /* The runs of used bytes; past RANGES_MAX of them the narrowest gaps are closed. */
@@ -128,18 +155,19 @@ static void ranges_of_symbols(const struct symbols *s, struct omi_norm_position 
     }
 }
 
-void omi_normaliser_fit(struct omi_normaliser *n, const struct omi_index_key *keys, uint32_t count,
-                        uint32_t block_bytes)
+static void prefix_fit(struct omi_normaliser *n, const struct omi_index_key *keys, uint32_t count)
 {
     const struct omi_index_key *first = &keys[0], *last = &keys[count - 1];
     n->prefix = first->key;
     n->prefix_size =
         (uint32_t)omi_bytes_common(first->key, first->key_size, last->key, last->key_size);
-    n->position_count = positions_needed(keys, count, block_bytes, n->prefix_size);
+}
 
-    struct symbols symbols[POSITIONS_MAX];
-    memset(symbols, 0, sizeof(symbols));
-    symbols_of_key(symbols, n->position_count, last, n->prefix_size);
+static void symbols_collect(const struct omi_normaliser *n, const struct omi_index_key *keys,
+                            uint32_t count, struct symbols symbols[static POSITIONS_MAX])
+{
+    memset(symbols, 0, POSITIONS_MAX * sizeof(symbols[0]));
+    symbols_of_key(symbols, n->position_count, &keys[count - 1], n->prefix_size);
     /* One key of each stride, at a scrambled place in it: regular steps would see only some of the
      * digits of a counter. */
     uint32_t stride = count / SAMPLES + 1;
@@ -149,11 +177,40 @@ void omi_normaliser_fit(struct omi_normaliser *n, const struct omi_index_key *ke
         symbols_of_key(symbols, n->position_count, &keys[i < count ? i : count - 1],
                        n->prefix_size);
     }
-    symbols_of_key(symbols, n->position_count, first, n->prefix_size);
+    symbols_of_key(symbols, n->position_count, &keys[0], n->prefix_size);
+}
+
+static void positions_fit(struct omi_normaliser *n, const struct symbols *symbols,
+                          unsigned __int128 most)
+{
     for (uint32_t i = 0; i < n->position_count; i++)
         ranges_of_symbols(&symbols[i], &n->positions[i]);
-    while (!positions_finish(n->positions, n->position_count))
+    while (!positions_finish(n->positions, n->position_count, most))
         n->position_count--; /* one position has at most 257 symbols: ends before 0 */
+}
+
+void omi_normaliser_fit(struct omi_normaliser *n, const struct omi_index_key *keys, uint32_t count,
+                        uint32_t block_bytes)
+{
+    struct symbols symbols[POSITIONS_MAX];
+    prefix_fit(n, keys, count);
+    n->position_count = positions_needed(keys, count, block_bytes, n->prefix_size);
+    symbols_collect(n, keys, count, symbols);
+    positions_fit(n, symbols, CODES_MAX);
+}
+
+void omi_normaliser_fit_whole(struct omi_normaliser *n, const struct omi_index_key *keys,
+                              uint32_t count)
+{
+    struct symbols symbols[POSITIONS_MAX];
+    prefix_fit(n, keys, count);
+    n->position_count = POSITIONS_MAX;
+    symbols_collect(n, keys, count, symbols);
+    while (n->position_count > 1 && symbols_are_none(&symbols[n->position_count - 1]))
+        n->position_count--; /* no key comes so far */
+    for (uint32_t i = 0; i < n->position_count; i++)
+        symbols_fill(&symbols[i]);
+    positions_fit(n, symbols, CODES_ALL);
 }
 
 /* A position: u8 has_end << 7 | ranges, then first and last byte of each range. */
@@ -191,15 +248,27 @@ static bool position_decode(struct omi_norm_position *at, struct omi_reader *r)
     return true;
 }
 
-omen_err omi_normaliser_decode(struct omi_normaliser *n, uint32_t position_count,
-                               const uint8_t *bytes, size_t size)
+static omen_err decode(struct omi_normaliser *n, uint32_t position_count, const uint8_t *bytes,
+                       size_t size, unsigned __int128 most)
 {
     struct omi_reader r = omi_reader_of(bytes, size);
     n->position_count = position_count;
     bool good = position_count >= 1 && position_count <= POSITIONS_MAX;
     for (uint32_t i = 0; good && i < position_count; i++)
         good = position_decode(&n->positions[i], &r);
-    if (!good || omi_reader_left(&r) != 0 || !positions_finish(n->positions, position_count))
-        return omi_fail(OMEN_CORRUPT, 0, "block index: the symbols of a key position");
+    if (!good || omi_reader_left(&r) != 0 || !positions_finish(n->positions, position_count, most))
+        return omi_fail(OMEN_CORRUPT, 0, "the symbols of a key position do not parse");
     return OMEN_OK;
+}
+
+omen_err omi_normaliser_decode(struct omi_normaliser *n, uint32_t position_count,
+                               const uint8_t *bytes, size_t size)
+{
+    return decode(n, position_count, bytes, size, CODES_MAX);
+}
+
+omen_err omi_normaliser_decode_whole(struct omi_normaliser *n, uint32_t position_count,
+                                     const uint8_t *bytes, size_t size)
+{
+    return decode(n, position_count, bytes, size, CODES_ALL);
 }

@@ -65,10 +65,16 @@ static inline uint64_t omi_normalise(const struct omi_normaliser *n, const uint8
  * by where neighbours first differ near block ends. n->positions has room for the maximum. */
 void omi_normaliser_fit(struct omi_normaliser *n, const struct omi_index_key *keys, uint32_t count,
                         uint32_t block_bytes);
+/* The same with as many positions as 64 bits have room for, for those who tell single keys apart. */
+void omi_normaliser_fit_whole(struct omi_normaliser *n, const struct omi_index_key *keys,
+                              uint32_t count);
 /* Positions alone; the prefix is kept by the section. */
 OMEN_MUST_CHECK omen_err omi_normaliser_encode(const struct omi_normaliser *n, struct omi_buf *out);
 /* From bytes that may be anything; position_count is set, at most OMI_NORM_POSITIONS_MAX. */
 OMEN_MUST_CHECK omen_err omi_normaliser_decode(struct omi_normaliser *n, uint32_t position_count,
                                                const uint8_t *bytes, size_t size);
+OMEN_MUST_CHECK omen_err omi_normaliser_decode_whole(struct omi_normaliser *n,
+                                                     uint32_t position_count, const uint8_t *bytes,
+                                                     size_t size);
 
 #endif

@@ -7,7 +7,9 @@
 
 #include <stdio.h>
 
-enum { TRIES_MAX = 3, RETRY_US = 500000, STATS_EVERY_US = 10000000 };
+enum { TRIES_MAX = 3, RETRY_US = 500000, STATS_EVERY_US = 10000000, SAMPLE_EVERY = 6 };
+/* Filters' parts are looked after at most so often, and so many brought in at once. */
+enum { FILTERS_EVERY_US = 50000, FILTER_LOADS = 256 };
 
 /* What passes by itself: no room on the disk, no memory. Told to those who wait, tried again. */
 static bool passes(omen_err err)
@@ -102,11 +104,23 @@ static void merge_loop(void *arg)
     omi_mutex_unlock(&db->mu);
 }
 
-/* The interval sync and the STATS file. */
+/* Parts of filters in and out, when somebody asked; not again for a while. */
+static void keep_filters(omen_db *db, uint64_t *due_ns)
+{
+    uint64_t now_ns = omi_now_ns(db->env);
+    if (now_ns < *due_ns || !atomic_exchange(&db->filters_asked, false))
+        return;
+    omi_filter_memory_keep(db, FILTER_LOADS);
+    *due_ns = now_ns + UINT64_C(1000) * FILTERS_EVERY_US;
+}
+
+/* The interval sync, the STATS file, SAMPLE, and filters' parts. */
 static void upkeep_loop(void *arg)
 {
     omen_db *db = arg;
     uint64_t stats_due_ns = omi_now_ns(db->env) + UINT64_C(1000) * STATS_EVERY_US;
+    uint64_t filters_due_ns = 0;
+    uint32_t published = 0;
     omi_mutex_lock(&db->mu);
     while (!db->closing) {
         uint64_t wait_us = db->settings.sync_interval_ms != 0
@@ -114,9 +128,13 @@ static void upkeep_loop(void *arg)
                                : STATS_EVERY_US;
         if (wait_us > STATS_EVERY_US)
             wait_us = STATS_EVERY_US;
-        (void)omi_cond_wait_us(&db->upkeep, &db->mu, wait_us);
+        if (atomic_load(&db->filters_asked) && wait_us > FILTERS_EVERY_US)
+            wait_us = FILTERS_EVERY_US;
+        if (!atomic_load(&db->filters_asked) || omi_now_ns(db->env) < filters_due_ns)
+            (void)omi_cond_wait_us(&db->upkeep, &db->mu, wait_us);
         bool sync = db->settings.sync_interval_ms != 0 && !db->closing;
         omi_mutex_unlock(&db->mu);
+        keep_filters(db, &filters_due_ns);
         if (sync && omen_sync(db) != OMEN_OK)
             omi_say(db->log_file, 0, "the interval sync failed: %s", omen_last_error());
         if (omi_now_ns(db->env) >= stats_due_ns) {
@@ -124,6 +142,8 @@ static void upkeep_loop(void *arg)
             omi_space_look(db);
             omi_mutex_unlock(&db->commit);
             omi_stats_publish(db);
+            if (++published % SAMPLE_EVERY == 0)
+                omi_sampling_save(db);
             stats_due_ns = omi_now_ns(db->env) + UINT64_C(1000) * STATS_EVERY_US;
         }
         omi_mutex_lock(&db->mu);

@@ -188,12 +188,24 @@ static void job_report(struct job_run *r, uint64_t us)
             r->job->move_bytes, r->merged.entries_in - r->merged.entries_out, us);
 }
 
+/* Entries of the inputs that are merged: what the target run gets at most. */
+static uint64_t job_entries(const struct omi_job *job)
+{
+    uint64_t entries = 0;
+    for (uint32_t i = 0; i < job->input_count; i++)
+        entries += omi_table_props(
+                       ((const struct omi_live_table *)(const void *)job->inputs[i].file)->table)
+                       ->entries;
+    return entries;
+}
+
 static omen_err job_run(omen_db *db, struct omi_version *version, struct omi_job *job)
 {
     struct job_run r = {.db = db, .version = version, .job = job};
     uint64_t started_ns = omi_now_ns(db->env);
     bool last = job->target_level >= version->tree.level_count;
-    omen_err err = omi_output_create(db, job->target_level, job->target_age, last, &r.output);
+    omen_err err = omi_output_create(db, job->target_level, job->target_age, last, job_entries(job),
+                                     &r.output);
     if (err == OMEN_OK)
         err = omi_db_snapshot_seqs(db, &r.snapshots, &r.snapshot_count);
     for (uint32_t i = 0; i < job->segment_count && err == OMEN_OK; i++)
@@ -355,5 +367,9 @@ omen_err omen_compact(omen_db *db, const omen_slice *first, const omen_slice *la
     exclusive_enter(db);
     err = compact_range(db, first, last);
     exclusive_leave(db);
+    if (err == OMEN_ABORTED) { /* another thread's failure ended writes meanwhile: tell that one */
+        omen_err failed = omi_db_check(db);
+        err = failed != OMEN_OK ? failed : err;
+    }
     return err;
 }

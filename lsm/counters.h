@@ -37,6 +37,10 @@ enum omi_counter {
     OMI_COUNT_LOG_BYTES = OMI_COUNT_STALL_US + 4,
     OMI_COUNT_LOG_SYNCS,
     OMI_COUNT_DEVICE_BYTES, /* written to tables and log */
+    OMI_COUNT_RANGE_ASKED,  /* of the scans' sources with range filters; see scan.c */
+    OMI_COUNT_RANGE_PARKED,
+    OMI_COUNT_RANGE_ACTIVATED,
+    OMI_COUNT_RANGE_IN_VAIN,
     OMI_COUNTERS
 };
 
@@ -51,10 +55,11 @@ struct omi_counters {
 /* This thread's stripe; threads are dealt round robin. */
 unsigned omi_counter_stripe(void);
 
-static inline void omi_count_at(struct omi_counters *c, unsigned stripe, enum omi_counter which,
-                                uint64_t n)
+/* Returns what the stripe's counter was. */
+static inline uint64_t omi_count_at(struct omi_counters *c, unsigned stripe, enum omi_counter which,
+                                    uint64_t n)
 {
-    atomic_fetch_add_explicit(&c->stripe[stripe].v[which], n, memory_order_relaxed);
+    return atomic_fetch_add_explicit(&c->stripe[stripe].v[which], n, memory_order_relaxed);
 }
 
 static inline void omi_count(struct omi_counters *c, enum omi_counter which, uint64_t n)

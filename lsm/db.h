@@ -19,16 +19,17 @@
 #include "compaction/pick.h"
 #include "io/base/sync.h"
 #include "lsm/counters.h"
+#include "lsm/filter_params.h"
+#include "lsm/log_file.h"
 #include "lsm/manifest.h"
 #include "lsm/memtable.h"
 #include "lsm/options.h"
+#include "lsm/sample.h"
 #include "lsm/space.h"
 #include "lsm/version.h"
 #include "lsm/wal.h"
 
 #include <stdatomic.h>
-
-struct omi_log_file;
 
 enum omi_stall { OMI_STALL_MEMTABLES, OMI_STALL_DEBT, OMI_STALLS };
 
@@ -74,11 +75,15 @@ struct omen_db {
     omen_options options; /* as given and stored; live fields change under mu */
     omen_comparator comparator;
     char *comparator_name;
+    omen_filter_policy filter_policy; /* name owned; tenv points here */
     bool read_only, inline_work, auto_compact;
     struct omi_table_env tenv;
     struct omi_arena_pool *arenas;
     struct omi_log_file *log_file;
     const char *io_engine, *io_why;
+    struct omi_sample *sample; /* what is asked of late */
+    uint64_t sample_saved;     /* recorded when SAMPLE was replaced; upkeep alone, then close */
+    struct omi_filter_pricing pricing;
     uint64_t opened_ns;
     uint64_t recovered_ops, recovered_cut_bytes;
     uint64_t stored_counters[OMI_COUNTERS]; /* from earlier handles */
@@ -121,6 +126,7 @@ struct omen_db {
     _Atomic uint64_t next_number;
     _Atomic uint64_t iterators;
     _Atomic bool failed;          /* fatal.code != OK, for the write path's first look */
+    _Atomic bool filters_asked;   /* upkeep is to look after the filters' parts */
     _Atomic bool unpaced;         /* no debt worth slowing anybody for */
     _Atomic uint64_t build_bytes; /* table builders' memory */
     struct omi_counters counters;
@@ -185,6 +191,8 @@ OMEN_MUST_CHECK omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool
 void omi_db_fail(omen_db *db, omen_err code);
 /* That failure, told again to this thread; OMEN_OK when there is none. */
 OMEN_MUST_CHECK omen_err omi_db_check(omen_db *db);
+/* The cache gets what filters, models and open tables leave. */
+void omi_db_fit_cache_locked(omen_db *db) OMI_REQUIRES(db->mu);
 /* Cache capacity and pace after the tree changed. Holds mu. */
 void omi_db_rebalance_locked(omen_db *db, uint64_t worked_bytes) OMI_REQUIRES(db->mu);
 /* Live snapshots and the newest visible seq, ascending; malloc'ed. */
@@ -193,9 +201,11 @@ OMEN_MUST_CHECK omen_err omi_db_snapshot_seqs(omen_db *db, uint64_t **seqs_out,
 
 /* ---- output.c: tables out of a merge ---- */
 struct omi_output;
-/* level and age of the run that the tables will join; bottom picks the codec. */
+/* level and age of the run that the tables will join; last_level picks codec and filter; run_keys:
+ * entries that it is expected to get. */
 OMEN_MUST_CHECK omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age,
-                                           bool last_level, struct omi_output **out);
+                                           bool last_level, uint64_t run_keys,
+                                           struct omi_output **out);
 struct omi_merge_sink *omi_output_sink(struct omi_output *o);
 /* Closes the table being built, if any: at the end and between segments. */
 OMEN_MUST_CHECK omen_err omi_output_cut(struct omi_output *o);
@@ -203,6 +213,20 @@ OMEN_MUST_CHECK omen_err omi_output_cut(struct omi_output *o);
 OMEN_MUST_CHECK omen_err omi_output_finish(struct omi_output *o, struct omi_edit *edit);
 uint64_t omi_output_bytes(const struct omi_output *o);
 void omi_output_destroy(struct omi_output *o); /* deletes tables that were not handed over */
+
+/* ---- range_plan.c: does a new table get a range filter? ---- */
+struct omi_range_plan {             /* one a job */
+    uint32_t mode;                  /* omen_range_filter */
+    bool upper;                     /* tables above the last level */
+    struct omi_sample_view *view;   /* NULL: nothing is known of scans */
+    struct omi_range_sample *scans; /* lent to the builder */
+};
+/* mode and upper are set. */
+void omi_range_plan_begin(struct omi_range_plan *plan, omen_db *db);
+void omi_range_plan_end(struct omi_range_plan *plan);
+/* As omi_table_params.plan_range; plan is a struct omi_range_plan. */
+OMEN_MUST_CHECK omen_err omi_range_plan(void *plan, omen_slice smallest, omen_slice largest,
+                                        uint32_t entries, struct omi_range_params *params);
 
 /* ---- flush.c, compact.c, background.c ---- */
 /* Writes the oldest immutable, if any, to level 1. Not while another flush runs. */
@@ -250,13 +274,12 @@ void omi_lifetime_decode(omen_db *db, omen_slice bytes);
 /* Replaces the STATS file. */
 void omi_stats_publish(omen_db *db);
 
-/* ---- log_file.c: LOG, for people ---- */
-OMEN_MUST_CHECK omen_err omi_log_file_create(struct omi_env *env, struct omi_dir *dir,
-                                             const omen_options *options, bool write_file,
-                                             struct omi_log_file **out);
-void omi_log_file_destroy(struct omi_log_file *log);
-/* level: 0 error, 1 warning, 2 information. NULL log: nothing. */
-void omi_say(struct omi_log_file *log, int level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+/* ---- sampling.c: SAMPLE ---- */
+/* Rings in proportion to the memory. */
+OMEN_MUST_CHECK omen_err omi_sampling_begin(omen_db *db);
+/* Puts into them, and into the open tables' counts, what SAMPLE holds. */
+void omi_sampling_load(omen_db *db);
+/* Replaces SAMPLE if something has been recorded since. */
+void omi_sampling_save(omen_db *db);
 
 #endif

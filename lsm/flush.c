@@ -20,7 +20,7 @@ omen_err omi_db_flush_memtable(omen_db *db, struct omi_memtable *m, uint64_t age
     err = omi_memtable_source_open(m, &source);
     if (err != OMEN_OK)
         goto free_snapshots;
-    err = omi_output_create(db, 1, age, false, &output);
+    err = omi_output_create(db, 1, age, false, omi_memtable_entries(m), &output);
     if (err != OMEN_OK)
         goto close_source;
     err = omi_merge_run(&source, 1, omi_output_sink(output), &params, &merged);

@@ -73,17 +73,20 @@ omen_err omi_block_answer(const struct omi_block *block, const struct omi_order 
 /* One run: OMEN_ABORTED when it does not hold the key. */
 static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t seq,
                            omen_slice key, uint64_t hash, bool fill_cache, unsigned stripe,
-                           struct omi_found *found)
+                           bool sampled, struct omi_found *found)
 {
     int64_t at = omi_run_find(run, &db->tenv.order, key);
     if (at < 0)
         return OMEN_ABORTED;
     struct omi_table *table = run->tables[at];
     bool filtered = omi_table_has_filter(table);
+    struct omi_filter_route route = {0};
     if (filtered) {
         omi_count_at(&db->counters, stripe, OMI_COUNT_FILTER_PROBES, 1);
-        if (!omi_table_may_hold(table, key, hash)) {
+        if (!omi_table_may_hold(table, key, hash, &route)) {
             omi_count_at(&db->counters, stripe, OMI_COUNT_FILTER_NEGATIVES, 1);
+            if (sampled)
+                omi_table_count_sampled(table, &route, OMI_SAMPLED_NEGATIVE);
             return OMEN_ABORTED;
         }
     }
@@ -99,6 +102,9 @@ static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t
         return err;
     omi_count_at(&db->counters, stripe, OMI_COUNT_GET_BLOCKS, 1);
     err = omi_block_answer(&frame->block, &db->tenv.order, key, seq, &found->value);
+    if (sampled && filtered)
+        omi_table_count_sampled(
+            table, &route, err == OMEN_ABORTED ? OMI_SAMPLED_FALSE_POSITIVE : OMI_SAMPLED_HELD);
     if (err == OMEN_OK) {
         found->frame = frame;
         return OMEN_OK;
@@ -115,7 +121,7 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
     unsigned stripe = omi_counter_stripe();
     uint64_t hash = omi_key_hash(key.data, key.size);
     found->frame = NULL;
-    omi_count_at(&db->counters, stripe, OMI_COUNT_GETS, 1);
+    uint64_t n = omi_count_at(&db->counters, stripe, OMI_COUNT_GETS, 1);
     for (uint32_t i = 0; i < view->mem_count; i++) {
         struct omi_entry entry;
         if (omi_memtable_get(view->mems[i], key, hash, seq, &entry) != OMEN_OK)
@@ -128,15 +134,20 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
         return err;
     }
     const struct omi_version *v = view->version;
-    for (uint32_t i = 0; i < v->run_count; i++) {
-        omen_err err = lookup_run(db, &v->runs[i], seq, key, hash, fill_cache, stripe, found);
-        if (err == OMEN_ABORTED)
-            continue;
-        if (err == OMEN_OK)
-            omi_count_at(&db->counters, stripe, OMI_COUNT_GET_HITS, 1);
-        return err;
-    }
-    return OMEN_NOT_FOUND;
+    bool sampled = omi_sample_due(db->sample, n);
+    omen_err err = OMEN_ABORTED;
+    uint32_t i = 0, grace = omi_grace_enter(&db->tenv.filter_memory.grace, stripe);
+    for (; i < v->run_count && err == OMEN_ABORTED; i++)
+        err = lookup_run(db, &v->runs[i], seq, key, hash, fill_cache, stripe, sampled, found);
+    omi_grace_leave(&db->tenv.filter_memory.grace, stripe, grace);
+    omi_filter_memory_wanted(db);
+    if (sampled && err == OMEN_ABORTED)
+        omi_sample_get(db->sample, stripe, key, hash, OMI_SAMPLE_MISS, 0);
+    else if (sampled && (err == OMEN_OK || err == OMEN_NOT_FOUND))
+        omi_sample_get(db->sample, stripe, key, hash, v->runs[i - 1].level, v->runs[i - 1].age);
+    if (err == OMEN_OK)
+        omi_count_at(&db->counters, stripe, OMI_COUNT_GET_HITS, 1);
+    return err == OMEN_ABORTED ? OMEN_NOT_FOUND : err;
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */

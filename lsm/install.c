@@ -45,9 +45,14 @@ static uint64_t cache_room(omen_db *db)
     return all > taken ? all - taken : 0;
 }
 
-void omi_db_rebalance_locked(omen_db *db, uint64_t worked_bytes)
+void omi_db_fit_cache_locked(omen_db *db)
 {
     omi_cache_set_capacity(db->tenv.cache, cache_room(db));
+}
+
+void omi_db_rebalance_locked(omen_db *db, uint64_t worked_bytes)
+{
+    omi_db_fit_cache_locked(db);
     uint64_t user = omi_counter_sum(&db->counters, OMI_COUNT_USER_BYTES);
     uint64_t debt =
         db->auto_compact ? omi_tree_debt(&db->view->version->tree, &db->settings.shape) : 0;
@@ -201,9 +206,12 @@ omen_err omi_db_snapshot_edit(omen_db *db, const struct omi_version *version, ui
     edit->has = OMI_EDIT_IDENTITY | OMI_EDIT_COUNTERS | OMI_EDIT_FLUSHED | OMI_EDIT_SHAPE |
                 OMI_EDIT_OPTIONS | OMI_EDIT_LIFETIME;
     const char *order = db->comparator_name != NULL ? db->comparator_name : "";
+    /* For people: each table says whose filter it has. */
+    const char *policy =
+        db->filter_policy.name != NULL ? db->filter_policy.name : OMI_FILTER_POLICY;
     omen_err err = omi_buf_append(&edit->comparator, order, strlen(order));
     if (err == OMEN_OK)
-        err = omi_buf_append(&edit->filter_policy, OMI_FILTER_POLICY, strlen(OMI_FILTER_POLICY));
+        err = omi_buf_append(&edit->filter_policy, policy, strlen(policy));
     edit->next_number = atomic_load(&db->next_number);
     edit->next_age = db->next_age;
     edit->last_seq = atomic_load(&db->visible_seq);

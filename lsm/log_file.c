@@ -1,5 +1,7 @@
-/* log_file.c - LOG: one line an event, for people; rotated to LOG.old when it is full. */
-#include "lsm/db.h"
+#include "lsm/log_file.h"
+
+#include "io/base/fail.h"
+#include "io/base/sync.h"
 
 #include <stdarg.h>
 #include <stdio.h>

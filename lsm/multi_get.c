@@ -14,6 +14,7 @@ struct probe {
     omen_slice key;
     uint64_t hash;
     uint32_t run; /* the next run to ask */
+    bool sampled;
     bool open;    /* no answer yet */
     omen_err err; /* the answer */
     struct omi_found found;
@@ -21,6 +22,7 @@ struct probe {
     struct omi_table *table;
     uint32_t block;
     struct omi_frame *frame;
+    struct omi_filter_route route;
     int32_t read; /* index of the batch's read that brings the block, or -1 */
     bool filtered;
 };
@@ -72,8 +74,10 @@ static void next_run(struct group *g, struct probe *p)
         p->filtered = omi_table_has_filter(p->table);
         if (p->filtered) {
             omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_PROBES, 1);
-            if (!omi_table_may_hold(p->table, p->key, p->hash)) {
+            if (!omi_table_may_hold(p->table, p->key, p->hash, &p->route)) {
                 omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_NEGATIVES, 1);
+                if (p->sampled)
+                    omi_table_count_sampled(p->table, &p->route, OMI_SAMPLED_NEGATIVE);
                 continue;
             }
         }
@@ -86,6 +90,8 @@ static void next_run(struct group *g, struct probe *p)
         return;
     }
     p->table = NULL;
+    if (p->sampled)
+        omi_sample_get(g->db->sample, g->stripe, p->key, p->hash, OMI_SAMPLE_MISS, 0);
     settle(g, p, OMEN_NOT_FOUND);
 }
 
@@ -142,11 +148,25 @@ static void run_reads(struct group *g)
     }
 }
 
+/* p->run is the run after the one that was asked. */
+static void sampled_tell(struct group *g, struct probe *p, omen_err err)
+{
+    const struct omi_run_view *run = &g->view->version->runs[p->run - 1];
+    if (p->filtered)
+        omi_table_count_sampled(p->table, &p->route,
+                                err == OMEN_ABORTED ? OMI_SAMPLED_FALSE_POSITIVE
+                                                    : OMI_SAMPLED_HELD);
+    if (err == OMEN_OK || err == OMEN_NOT_FOUND)
+        omi_sample_get(g->db->sample, g->stripe, p->key, p->hash, run->level, run->age);
+}
+
 static void search_block(struct group *g, struct probe *p)
 {
     omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_GET_BLOCKS, 1);
     omen_err err =
         omi_block_answer(&p->frame->block, &g->db->tenv.order, p->key, g->seq, &p->found.value);
+    if (p->sampled)
+        sampled_tell(g, p, err);
     if (err == OMEN_OK) {
         p->found.frame = p->frame;
         settle(g, p, OMEN_OK);
@@ -196,16 +216,20 @@ omen_err omen_multi_get(omen_db *db, const omen_read_options *options, size_t co
                       .fill_cache = options == NULL || (options->flags & OMEN_NO_FILL_CACHE) == 0,
                       .stripe = omi_counter_stripe()};
     omi_count_at(&db->counters, g.stripe, OMI_COUNT_MULTI_GET_KEYS, count);
-    omi_count_at(&db->counters, g.stripe, OMI_COUNT_GETS, count);
+    uint64_t n = omi_count_at(&db->counters, g.stripe, OMI_COUNT_GETS, count);
     for (size_t done = 0; done < count; done += g.count) {
         g.count = count - done < ROUND_KEYS ? (uint32_t)(count - done) : ROUND_KEYS;
         for (uint32_t i = 0; i < g.count; i++)
             g.probes[i] =
                 (struct probe){.key = keys[done + i],
                                .hash = omi_key_hash(keys[done + i].data, keys[done + i].size),
+                               .sampled = omi_sample_due(db->sample, n + done + i),
                                .open = true,
                                .read = -1};
+        uint32_t grace = omi_grace_enter(&db->tenv.filter_memory.grace, g.stripe);
         group_run(&g);
+        omi_grace_leave(&db->tenv.filter_memory.grace, g.stripe, grace);
+        omi_filter_memory_wanted(db);
         for (uint32_t i = 0; i < g.count; i++) {
             omen_value *value = &values[done + i];
             *value = (omen_value){NULL, 0, NULL};

@@ -106,10 +106,14 @@ typedef struct omen_comparator {
 } omen_comparator;
 
 /* A filter of the user's own, in place of the engine's. build gets the distinct keys of a table in
- * order and hands its bytes to append, in as many pieces as it likes; anything but 0 means "no
- * filter for this table". may_hold answers for those bytes: 0 only if key was certainly not among the
- * keys. The name is kept with each filter; where it is another than the open policy's, the filter is
- * not asked. Called from any thread, at once; must not call into the database. */
+ * order (deleted ones too, at least one) and hands its bytes to append, in as many pieces as it
+ * likes; append answers 0, or that there is no room. Anything but 0 from build means "no filter for
+ * this table". may_hold answers for those bytes, which are 8-byte aligned: 0 only if key was
+ * certainly not among the keys. Each key is asked once when a filter is made: one that denies any is
+ * not kept, and told in LOG. The name (1 to 255 bytes) is kept with each filter; where it is another
+ * than the open policy's, the filter is not asked: change the name with the bytes' meaning. Called
+ * from any thread, several at once; must not call into the database. With filter_bits OMEN_NONE or a
+ * comparator nothing is built. */
 typedef struct omen_filter_policy {
     const char *name;
     int (*build)(void *context, size_t count, const omen_slice *keys, void *sink,
@@ -437,6 +441,15 @@ typedef struct omen_stats {
     omen_level_stats level[OMEN_LEVELS_MAX];
     uint64_t disk_reserve_bytes, disk_low; /* now: kept free; 1 while writes are refused */
     uint64_t disk_low_count;               /* times that writes were refused, by this handle */
+    /* By this handle: tables that the filter policy made no filter for; whose filter denied a key of
+     * theirs and was not kept; whose filter another policy made, so that it is not asked. */
+    uint64_t filter_policy_declined, filter_policy_wrong, filter_policy_foreign;
+    /* Range filters. A scan parks each run that has them; the filters are asked whether the run has
+     * keys that the scan comes to, and only a run that may have is activated: its blocks are read.
+     * Parked less activated: runs that cost no read at all. */
+    uint64_t range_filter_bytes, range_filter_tables; /* now */
+    uint64_t range_filter_asked, range_filter_parked, range_filter_activated;
+    uint64_t range_filter_in_vain; /* activated by "maybe", and there was no such key */
 } omen_stats;
 OMEN_API OMEN_MUST_CHECK omen_err omen_get_stats(omen_db *db, omen_stats *stats_out);
 /* The name of stall_count[index] ("memtables", ...); NULL past the end. */

@@ -1,4 +1,5 @@
 /* open.c - a handle's beginning and end. What a directory holds is recover.c's. */
+#include "lsm/custom_filter.h"
 #include "lsm/db.h"
 
 #include <stdio.h>
@@ -21,12 +22,27 @@ static omen_err copy_comparator(omen_db *db)
     return OMEN_OK;
 }
 
+static omen_err copy_filter_policy(omen_db *db)
+{
+    if (db->options.filter_policy == NULL)
+        return OMEN_OK;
+    omen_err err = omi_filter_policy_copy(db->options.filter_policy, &db->filter_policy);
+    if (err != OMEN_OK)
+        return err;
+    db->options.filter_policy = &db->filter_policy;
+    db->tenv.filter_policy = &db->filter_policy;
+    return OMEN_OK;
+}
+
 omen_err omi_db_prepare(omen_db *db)
 {
     uint64_t capacity = omi_shape_capacity(&db->settings.shape, 1);
     omi_pace_init(&db->pace, capacity);
     atomic_store(&db->unpaced, true);
+    atomic_store(&db->tenv.filter_memory.limit_bytes, db->settings.filter_bytes);
     omen_err err = omi_cache_create(db->settings.split.cache_bytes, &db->tenv.cache);
+    if (err == OMEN_OK)
+        err = omi_sampling_begin(db);
     if (err == OMEN_OK)
         err = omi_arena_pool_create(db->settings.split.memtable_bytes * 5 / 4, &db->arenas);
     return err;
@@ -55,6 +71,8 @@ omen_err omi_db_create(struct omi_env *env, const char *path, const omen_options
     omi_mutex_init(&db->commit);
     omi_mutex_init(&db->install);
     omi_mutex_init(&db->mu);
+    omi_mutex_init(&db->pricing.mu);
+    omi_filter_memory_init(&db->tenv.filter_memory);
     omi_cond_init(&db->work);
     omi_cond_init(&db->done);
     omi_cond_init(&db->upkeep);
@@ -63,6 +81,8 @@ omen_err omi_db_create(struct omi_env *env, const char *path, const omen_options
     if (db->path == NULL)
         return omi_fail(OMEN_NO_MEMORY, 0, "a database's path");
     err = copy_comparator(db);
+    if (err == OMEN_OK)
+        err = copy_filter_policy(db);
     if (err == OMEN_OK)
         err = omi_env_io_engine(env, &db->io_engine, &db->io_why);
     return err;
@@ -84,6 +104,7 @@ omen_err omi_db_free(omen_db *db)
         omi_arena_pool_destroy(db->arenas);
     if (db->tenv.cache != NULL)
         omi_cache_destroy(db->tenv.cache);
+    omi_sample_destroy(db->sample);
     omi_log_file_destroy(db->log_file);
     if (db->lock != NULL && (e = omi_file_close(db->lock)) != OMEN_OK && err == OMEN_OK)
         err = e;
@@ -95,7 +116,10 @@ omen_err omi_db_free(omen_db *db)
     omi_mutex_fini(&db->commit);
     omi_mutex_fini(&db->install);
     omi_mutex_fini(&db->mu);
+    omi_mutex_fini(&db->pricing.mu);
+    omi_filter_memory_fini(&db->tenv.filter_memory);
     free(db->comparator_name);
+    omi_filter_policy_fini(&db->filter_policy);
     free(db->path);
     free(db);
     return err;
@@ -119,6 +143,7 @@ static omen_err directory_open(omen_db *db)
         err = omi_dir_lock(db->dir, "LOCK", &db->lock);
     if (err == OMEN_OK)
         err = omi_log_file_create(db->env, db->dir, &db->options, !db->read_only, &db->log_file);
+    db->tenv.log = db->log_file;
     return err;
 }
 
@@ -138,6 +163,7 @@ static omen_err db_open_once(struct omi_env *env, const char *path, const omen_o
         omi_mutex_lock(&db->mu);
         omi_db_rebalance_locked(db, 0);
         omi_mutex_unlock(&db->mu);
+        omi_sampling_load(db);
         if (!db->read_only)
             omi_space_look(db);
         omi_say(db->log_file, 2,
@@ -232,6 +258,7 @@ static omen_err finish_writing(omen_db *db)
             save_state(db);
     }
     omi_stats_publish(db);
+    omi_sampling_save(db);
     omi_say(db->log_file, 2, "closed");
     return err;
 }

@@ -418,6 +418,12 @@ omen_err omi_options_copy(const omen_options *from, omen_options *to)
          strlen(to->comparator->name) > 255 || to->comparator->compare == NULL))
         return omi_fail(OMEN_INVALID, 0,
                         "a comparator needs a compare function and a name of 1 to 255 bytes");
+    const omen_filter_policy *policy = to->filter_policy;
+    if (policy != NULL &&
+        (policy->name == NULL || policy->name[0] == 0 || strlen(policy->name) > 255 ||
+         policy->build == NULL || policy->may_hold == NULL))
+        return omi_fail(OMEN_INVALID, 0,
+                        "option filter_policy needs build, may_hold and a name of 1 to 255 bytes");
     return OMEN_OK;
 }
 

@@ -16,9 +16,11 @@ struct omi_output {
     struct omi_merge_sink sink; /* first */
     omen_db *db;
     struct omi_table_builder *builder;
+    struct omi_filter_params_source filters;
     uint32_t level;
     uint64_t age, target_bytes, bytes, memory;
     bool empty; /* nothing in the builder */
+    struct omi_range_plan range_plan;
     struct made_table *made;
     uint32_t made_count, made_capacity;
 };
@@ -87,7 +89,7 @@ static omen_err output_quantum(struct omi_merge_sink *sink)
 }
 
 omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age, bool last_level,
-                           struct omi_output **out)
+                           uint64_t run_keys, struct omi_output **out)
 {
     *out = NULL;
     struct omi_output *o = calloc(1, sizeof(*o));
@@ -99,16 +101,30 @@ omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age, bool last_
     o->age = age;
     o->empty = true;
     o->target_bytes = db->settings.split.target_file_bytes;
+    omen_err err =
+        omi_filter_params_begin(db, level, age, last_level, (double)run_keys, &o->filters);
+    if (err != OMEN_OK) {
+        free(o);
+        return err;
+    }
     omi_mutex_lock(&db->mu);
+    o->range_plan =
+        (struct omi_range_plan){.mode = db->settings.range_filter, .upper = !last_level};
     struct omi_table_params params = {
         .block_bytes = db->settings.split.block_bytes,
-        .filter_bits = omi_order_is_bytewise(&db->tenv.order) ? db->settings.filter_bits : 0,
         .codec = (omen_codec)(last_level ? db->settings.split.codec_last
                                          : db->settings.split.codec_upper),
+        .plan_filter = db->settings.filter_bits != 0 ? omi_filter_params_fill : NULL,
+        .plan_ctx = &o->filters,
+        .plan_range = omi_range_plan,
+        .range_ctx = &o->range_plan,
     };
     omi_mutex_unlock(&db->mu);
-    omen_err err = omi_table_builder_create(&db->tenv, &params, &o->builder);
+    omi_range_plan_begin(&o->range_plan, db);
+    err = omi_table_builder_create(&db->tenv, &params, &o->builder);
     if (err != OMEN_OK) {
+        omi_filter_params_end(&o->filters);
+        omi_range_plan_end(&o->range_plan);
         free(o);
         return err;
     }
@@ -151,8 +167,10 @@ void omi_output_destroy(struct omi_output *o)
         omi_table_props_fini(&o->made[i].props);
     }
     omi_table_builder_destroy(o->builder);
+    omi_filter_params_end(&o->filters);
     o->builder = NULL;
     account_memory(o);
+    omi_range_plan_end(&o->range_plan);
     free(o->made);
     free(o);
 }

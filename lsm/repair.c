@@ -163,6 +163,7 @@ static omen_err mend(struct omi_repair *rp)
     omen_err err = omi_log_file_create(db->env, db->dir, &db->options, true, &db->log_file);
     if (err != OMEN_OK)
         return err;
+    db->tenv.log = db->log_file;
     rp->first_new = atomic_load(&db->next_number);
     omi_say(db->log_file, 1, "repair: %" PRIu64 " problems", rp->report.problems);
     err = write_tables(rp, &wr, &version);

@@ -277,7 +277,7 @@ static omen_err write_run(struct omi_repair *rp, struct omi_merge_source *const 
     struct omi_merge_stats stats;
     struct omi_output *output = NULL;
     uint32_t before = rp->tables.added_count;
-    omen_err err = omi_output_create(rp->db, level, age, last, &output);
+    omen_err err = omi_output_create(rp->db, level, age, last, 0, &output);
     if (err == OMEN_OK)
         err = omi_merge_run(sources, count, omi_output_sink(output), &params, &stats);
     if (err == OMEN_OK)

@@ -9,6 +9,7 @@
 
 /* A span is bounded in bytes too: blocks of large values would fill the memory. */
 enum { AHEAD_MAX = 32, SPAN_BYTES_MAX = 1 << 20, PIECE_BYTES = 64 << 10 };
+enum { RANGE_TABLES_MAX = 4 }; /* a range over more of them is not a short one */
 enum { PIECES_MAX = SPAN_BYTES_MAX / PIECE_BYTES + 1 };
 _Static_assert(sizeof(((struct omi_run_cursor *)0)->ahead) / sizeof(struct omi_frame *) ==
                    AHEAD_MAX,
@@ -272,6 +273,21 @@ static bool place(struct omi_run_cursor *c, omen_slice key, uint64_t trailer)
         return false;
     c->index = omi_block_lower_bound(&c->frame->block, c->order, key, trailer);
     return true;
+}
+
+bool omi_run_cursor_may_hold(const struct omi_run_cursor *c, const omen_slice *low,
+                             const omen_slice *high)
+{
+    uint32_t table = low != NULL ? find_table(c, *low) : 0, end = table + RANGE_TABLES_MAX;
+    for (; table < c->table_count; table++) {
+        const struct omi_table_props *p = &c->tables[table]->props;
+        if (high != NULL &&
+            omi_key_compare(c->order, *high, omi_slice(p->smallest.data, p->smallest.size)) < 0)
+            return false; /* and so do all tables behind it begin later */
+        if (table == end || omi_table_may_hold_range(c->tables[table], low, high))
+            return true;
+    }
+    return false;
 }
 
 void omi_run_cursor_seek(struct omi_run_cursor *c, omen_slice key, uint64_t trailer)

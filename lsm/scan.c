@@ -5,6 +5,13 @@
  * Forward, the sources stand at the current entry; the winner and the runner-up are remembered, so
  * that in a tree where most entries lie in one run a step is one compare. Backward, the sources
  * stand before the current key, whose entry is a copy.
+ *
+ * A run with range filters (learned/range_filter.h) is parked at the bound instead of being
+ * positioned: it reads nothing. Before an entry is shown, the filters are asked whether the run can
+ * have a key between the bound and that entry's, both included, for it may hold a newer version or
+ * a delete of that very key. No: the bound moves to that key. Maybe: the run is activated, that is,
+ * positioned at the bound as it would have been at first. So what is shown does not depend on any
+ * filter's answer.
  */
 #include "io/base/coding.h"
 #include "lsm/db.h"
@@ -12,10 +19,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Keys passed after which asking filters costs more than it can save. */
+enum { PARKED_KEYS_MAX = 32 };
+
 struct source {
     uint64_t head; /* of the current key; heads first, full compare on ties */
     const struct omi_entry *entry;
     bool valid, is_run;
+    bool has_filter, parked; /* parked: not valid, and not positioned */
     union {
         struct omi_mem_cursor mem;
         struct omi_run_cursor run;
@@ -40,6 +51,17 @@ struct omen_iter {
     char err_text[400];
     unsigned stripe;
     uint32_t source_count, winner, runner_up; /* source_count: none */
+    /* Parked sources have no entry between where this direction began and the bound. */
+    uint32_t parked_count, parked_keys;
+    struct omi_buf bound;
+    bool has_bound;       /* false: the very start, or end */
+    bool bound_inclusive; /* does an activated source begin at the bound, or past it? */
+    bool bound_asked;     /* have the parked sources said that the bound itself is not there? */
+    struct {
+        uint64_t asked, parked, activated, in_vain;
+    } counts;                   /* since they were added to the database's */
+    bool sampled, seen;         /* remember this scan; it has passed a key */
+    struct omi_buf sample_from; /* where it began */
     struct source sources[];
 };
 
@@ -158,7 +180,7 @@ static void choose_again(struct omen_iter *it, int sign)
     choose(it, sign);
 }
 
-/* ---- forward --------------------------------------------------------------------------------- */
+/* ---- parked sources -------------------------------------------------------------------------- */
 
 static omen_err keep(struct omi_buf *buf, const void *bytes, size_t size)
 {
@@ -174,6 +196,157 @@ static void stop(struct omen_iter *it, omen_err err)
         strncpy(it->err_text, omen_last_error(), sizeof(it->err_text) - 1);
     }
 }
+
+static omen_slice bound_key(const struct omen_iter *it)
+{
+    return omi_slice(it->bound.data, it->bound.size);
+}
+
+/* To where it would stand, had it been positioned with the others. */
+static void activate(struct omen_iter *it, struct source *s)
+{
+    s->parked = false;
+    it->parked_count--;
+    it->counts.activated++;
+    if (!it->has_bound)
+        source_end(it, s, it->direction == BACKWARD);
+    else if (it->direction == FORWARD)
+        source_seek(it, s, bound_key(it));
+    else
+        source_seek_back(it, s, bound_key(it), it->bound_inclusive);
+}
+
+static void activate_all(struct omen_iter *it)
+{
+    for (uint32_t i = 0; i < it->source_count && it->parked_count != 0; i++)
+        if (it->sources[i].parked)
+            activate(it, &it->sources[i]);
+}
+
+/* May a parked source have a key between the bound and limit (NULL: the end of this direction)? */
+static bool may_hold(struct omen_iter *it, const struct source *s, const omen_slice *limit)
+{
+    omen_slice key = bound_key(it);
+    const omen_slice *bound = it->has_bound ? &key : NULL;
+    it->counts.asked++;
+    return it->direction == FORWARD ? omi_run_cursor_may_hold(&s->at.run, bound, limit)
+                                    : omi_run_cursor_may_hold(&s->at.run, limit, bound);
+}
+
+/* Nothing to be found up to where the scan may go: neither positioned nor asked again. */
+static void retire(struct omen_iter *it, struct source *s)
+{
+    s->parked = false;
+    it->parked_count--;
+}
+
+/* Places all sources at from (NULL: the end of this direction), or parks them there. */
+static void place(struct omen_iter *it, enum direction direction, const omen_slice *from,
+                  bool inclusive)
+{
+    bool forward = direction == FORWARD;
+    omen_slice start = from != NULL ? *from : omi_slice(NULL, 0);
+    it->direction = direction;
+    it->parked_count = it->parked_keys = 0;
+    it->has_bound = from != NULL;
+    it->bound_inclusive = inclusive;
+    it->bound_asked = false;
+    bool may_park = from == NULL || keep(&it->bound, start.data, start.size) == OMEN_OK;
+    for (uint32_t i = 0; i < it->source_count; i++) {
+        struct source *s = &it->sources[i];
+        s->parked = s->has_filter && may_park;
+        if (s->parked) {
+            s->valid = false;
+            it->parked_count++;
+            it->counts.parked++;
+        } else if (from == NULL) {
+            source_end(it, s, !forward);
+        } else if (forward) {
+            source_seek(it, s, start);
+        } else {
+            source_seek_back(it, s, start, inclusive);
+        }
+    }
+    bool limited = forward ? it->has_upper : it->has_lower;
+    for (uint32_t i = 0; limited && i < it->source_count && it->parked_count != 0; i++)
+        if (it->sources[i].parked &&
+            !may_hold(it, &it->sources[i], forward ? &it->upper : &it->lower))
+            retire(it, &it->sources[i]);
+    choose(it, forward ? 1 : -1);
+}
+
+static int bound_compare(const struct omen_iter *it, omen_slice key)
+{
+    int c = omi_key_compare(it->order, key, bound_key(it));
+    return it->direction == FORWARD ? c : -c;
+}
+
+/* Is key, the best of the positioned sources, also the best of all? False: sources were activated;
+ * choose again. */
+static bool parked_pass(struct omen_iter *it, omen_slice key)
+{
+    if (it->bound_asked && bound_compare(it, key) <= 0)
+        return true;
+    if (it->parked_keys >= PARKED_KEYS_MAX) {
+        activate_all(it);
+        return false;
+    }
+    bool pass = true;
+    for (uint32_t i = 0; i < it->source_count; i++) {
+        struct source *s = &it->sources[i];
+        if (!s->parked || !may_hold(it, s, &key))
+            continue;
+        activate(it, s);
+        pass = false;
+        /* Was it a false alarm? */
+        int past = s->valid ? omi_key_compare(it->order, omi_entry_key(s->entry), key) : 1;
+        it->counts.in_vain += !s->valid || (it->direction == FORWARD ? past > 0 : past < 0);
+    }
+    if (keep(&it->bound, key.data, key.size) != OMEN_OK) { /* parking is a saving, never a must */
+        activate_all(it);
+        return false;
+    }
+    it->has_bound = it->bound_asked = it->bound_inclusive = true;
+    it->parked_keys++;
+    return pass;
+}
+
+/* No positioned source has an entry within the limits: has a parked one? True: choose again. */
+static bool parked_revive(struct omen_iter *it)
+{
+    const omen_slice *limit = it->direction == FORWARD ? (it->has_upper ? &it->upper : NULL)
+                                                       : (it->has_lower ? &it->lower : NULL);
+    bool any = false;
+    for (uint32_t i = 0; i < it->source_count && it->parked_count != 0; i++) {
+        struct source *s = &it->sources[i];
+        if (!s->parked)
+            continue;
+        if (may_hold(it, s, limit)) {
+            activate(it, s);
+            any = true;
+        } else {
+            retire(it, s);
+        }
+    }
+    return any;
+}
+
+static void counts_add(struct omen_iter *it)
+{
+    const struct {
+        enum omi_counter which;
+        uint64_t n;
+    } add[] = {{OMI_COUNT_RANGE_ASKED, it->counts.asked},
+               {OMI_COUNT_RANGE_PARKED, it->counts.parked},
+               {OMI_COUNT_RANGE_ACTIVATED, it->counts.activated},
+               {OMI_COUNT_RANGE_IN_VAIN, it->counts.in_vain}};
+    for (size_t i = 0; i < sizeof(add) / sizeof(add[0]); i++)
+        if (add[i].n != 0)
+            omi_count_at(&it->db->counters, it->stripe, add[i].which, add[i].n);
+    memset(&it->counts, 0, sizeof(it->counts));
+}
+
+/* ---- forward --------------------------------------------------------------------------------- */
 
 static bool key_is(const struct omen_iter *it, const struct omi_entry *e, const struct omi_buf *key)
 {
@@ -197,12 +370,21 @@ static void forward_settle(struct omen_iter *it, bool skip)
 {
     uint64_t dead = 0;
     it->valid = false;
-    while (it->err == OMEN_OK && it->winner != it->source_count) {
-        struct source *s = &it->sources[it->winner];
-        const struct omi_entry *e = s->entry;
-        if (it->has_upper && omi_key_compare(it->order, omi_entry_key(e), it->upper) >= 0)
-            break;
+    while (it->err == OMEN_OK) {
+        struct source *s = it->winner != it->source_count ? &it->sources[it->winner] : NULL;
+        const struct omi_entry *e = s != NULL ? s->entry : NULL;
+        if (e == NULL ||
+            (it->has_upper && omi_key_compare(it->order, omi_entry_key(e), it->upper) >= 0)) {
+            if (it->parked_count == 0 || !parked_revive(it))
+                break;
+            choose(it, 1);
+            continue;
+        }
         if (omi_trailer_seq(e->trailer) <= it->seq && !(skip && key_is(it, e, &it->key))) {
+            if (it->parked_count != 0 && !parked_pass(it, omi_entry_key(e))) {
+                choose(it, 1);
+                continue;
+            }
             if (!entry_known(it, e))
                 break;
             omen_err err = keep(&it->key, e->key, e->key_size);
@@ -210,6 +392,7 @@ static void forward_settle(struct omen_iter *it, bool skip)
                 stop(it, err);
                 break;
             }
+            it->seen = true;
             if (omi_trailer_kind(e->trailer) == OMI_KIND_PUT) {
                 it->current_key = omi_slice(it->key.data, it->key.size);
                 it->current_value = omi_slice(e->value, e->value_size);
@@ -232,10 +415,7 @@ static void forward_from(struct omen_iter *it, omen_slice key)
 {
     if (it->has_lower && omi_key_compare(it->order, key, it->lower) < 0)
         key = it->lower;
-    it->direction = FORWARD;
-    for (uint32_t i = 0; i < it->source_count; i++)
-        source_seek(it, &it->sources[i], key);
-    choose(it, 1);
+    place(it, FORWARD, &key, true);
     forward_settle(it, false);
 }
 
@@ -262,9 +442,17 @@ static void backward_settle(struct omen_iter *it)
             have = false;
         }
         if (e == NULL ||
-            (it->has_lower && omi_key_compare(it->order, omi_entry_key(e), it->lower) < 0))
-            break;
+            (it->has_lower && omi_key_compare(it->order, omi_entry_key(e), it->lower) < 0)) {
+            if (it->parked_count == 0 || !parked_revive(it))
+                break;
+            choose(it, -1);
+            continue;
+        }
         if (omi_trailer_seq(e->trailer) <= it->seq) {
+            if (!have && it->parked_count != 0 && !parked_pass(it, omi_entry_key(e))) {
+                choose(it, -1);
+                continue;
+            }
             if (!entry_known(it, e))
                 break;
             is_put = omi_trailer_kind(e->trailer) == OMI_KIND_PUT;
@@ -275,7 +463,7 @@ static void backward_settle(struct omen_iter *it)
                 stop(it, err);
                 break;
             }
-            have = true;
+            have = it->seen = true;
         }
         source_prev(it, s);
         choose_again(it, -1);
@@ -292,11 +480,32 @@ static void backward_from(struct omen_iter *it, omen_slice key, bool inclusive)
         key = it->upper;
         inclusive = false;
     }
-    it->direction = BACKWARD;
-    for (uint32_t i = 0; i < it->source_count; i++)
-        source_seek_back(it, &it->sources[i], key, inclusive);
-    choose(it, -1);
+    place(it, BACKWARD, &key, inclusive);
     backward_settle(it);
+}
+
+/* ---- sampling -------------------------------------------------------------------------------- */
+
+/* The scan until now, if it is one of those remembered: from where it began to the key it shows, or
+ * to the bound that it came to. */
+static void sample_end(struct omen_iter *it)
+{
+    if (!it->sampled)
+        return;
+    bool forward = it->direction == FORWARD;
+    omen_slice from = omi_slice(it->sample_from.data, it->sample_from.size), to = from;
+    if (!it->valid && (forward ? it->has_upper : it->has_lower))
+        to = forward ? it->upper : it->lower;
+    else if (it->seen)
+        to = omi_slice(it->key.data, it->key.size);
+    if (omi_bytes_compare(from.data, from.size, to.data, to.size) > 0) {
+        omen_slice kept = from;
+        from = to;
+        to = kept;
+    }
+    if (to.size <= OMEN_KEY_BYTES_MAX && from.size <= OMEN_KEY_BYTES_MAX)
+        omi_sample_scan(it->db->sample, it->stripe, from, to);
+    it->sampled = false;
 }
 
 /* ---- the public calls ------------------------------------------------------------------------ */
@@ -364,7 +573,8 @@ omen_err omen_iter_open(omen_db *db, const omen_read_options *options, omen_iter
         const struct omi_run_view *run = &view->version->runs[i];
         struct source *s = &it->sources[it->source_count++];
         s->is_run = true;
-        s->valid = false;
+        s->valid = s->parked = false;
+        s->has_filter = run->has_range_filter;
         omi_run_cursor_init(&s->at.run, run->tables, run->table_count, it->order, fill);
     }
     it->winner = it->runner_up = it->source_count;
@@ -385,8 +595,12 @@ void omen_iter_close(omen_iter *it)
     for (uint32_t i = 0; i < it->source_count; i++)
         if (it->sources[i].is_run)
             omi_run_cursor_fini(&it->sources[i].at.run);
+    counts_add(it);
+    sample_end(it);
     omi_view_unref(it->view);
     omi_buf_fini(&it->upper_owned);
+    omi_buf_fini(&it->bound);
+    omi_buf_fini(&it->sample_from);
     omi_buf_fini(&it->key);
     omi_buf_fini(&it->value);
     atomic_fetch_sub(&it->db->iterators, 1);
@@ -398,50 +612,50 @@ int omen_iter_valid(const omen_iter *it)
     return it->valid;
 }
 
-static void begin(struct omen_iter *it)
+/* A positioning at key, or at an end of all (NULL), where nothing is sampled unless it is bounded. */
+static void begin(struct omen_iter *it, const omen_slice *key)
 {
+    counts_add(it);
+    sample_end(it);
     it->err = OMEN_OK;
     it->err_text[0] = 0;
-    omi_count_at(&it->db->counters, it->stripe, OMI_COUNT_SEEKS, 1);
+    it->seen = false;
+    uint64_t n = omi_count_at(&it->db->counters, it->stripe, OMI_COUNT_SEEKS, 1);
+    it->sampled = key != NULL && it->bytewise && omi_sample_due(it->db->sample, n) &&
+                  keep(&it->sample_from, key->data, key->size) == OMEN_OK;
 }
 
 void omen_iter_seek(omen_iter *it, omen_slice key)
 {
-    begin(it);
+    begin(it, &key);
     forward_from(it, key);
 }
 
 void omen_iter_seek_for_prev(omen_iter *it, omen_slice key)
 {
-    begin(it);
+    begin(it, &key);
     backward_from(it, key, true);
 }
 
 void omen_iter_seek_first(omen_iter *it)
 {
-    begin(it);
+    begin(it, it->has_lower ? &it->lower : NULL);
     if (it->has_lower) {
         forward_from(it, it->lower);
         return;
     }
-    it->direction = FORWARD;
-    for (uint32_t i = 0; i < it->source_count; i++)
-        source_end(it, &it->sources[i], false);
-    choose(it, 1);
+    place(it, FORWARD, NULL, true);
     forward_settle(it, false);
 }
 
 void omen_iter_seek_last(omen_iter *it)
 {
-    begin(it);
+    begin(it, it->has_upper ? &it->upper : NULL);
     if (it->has_upper) {
         backward_from(it, it->upper, false);
         return;
     }
-    it->direction = BACKWARD;
-    for (uint32_t i = 0; i < it->source_count; i++)
-        source_end(it, &it->sources[i], true);
-    choose(it, -1);
+    place(it, BACKWARD, NULL, true);
     backward_settle(it);
 }
 
@@ -451,10 +665,8 @@ void omen_iter_next(omen_iter *it)
         return;
     omi_count_at(&it->db->counters, it->stripe, OMI_COUNT_NEXTS, 1);
     if (it->direction == BACKWARD) { /* back to the current key's versions; they are skipped */
-        it->direction = FORWARD;
-        for (uint32_t i = 0; i < it->source_count; i++)
-            source_seek(it, &it->sources[i], omi_slice(it->key.data, it->key.size));
-        choose(it, 1);
+        omen_slice here = omi_slice(it->key.data, it->key.size);
+        place(it, FORWARD, &here, true);
     } else {
         source_next(it, &it->sources[it->winner]);
         choose_again(it, 1);

@@ -123,6 +123,10 @@ static void gather_counters(omen_db *db, omen_stats *s)
     s->merges = lifetime(db, OMI_COUNT_MERGES);
     s->merge_read_bytes = lifetime(db, OMI_COUNT_MERGE_READ_BYTES);
     s->merge_written_bytes = lifetime(db, OMI_COUNT_MERGE_WRITTEN_BYTES);
+    s->range_filter_asked = lifetime(db, OMI_COUNT_RANGE_ASKED);
+    s->range_filter_parked = lifetime(db, OMI_COUNT_RANGE_PARKED);
+    s->range_filter_activated = lifetime(db, OMI_COUNT_RANGE_ACTIVATED);
+    s->range_filter_in_vain = lifetime(db, OMI_COUNT_RANGE_IN_VAIN);
     for (int i = 0; i < OMI_STALLS; i++) {
         s->stall_count[i] = lifetime(db, (enum omi_counter)(OMI_COUNT_STALLS + i));
         s->stall_us[i] = lifetime(db, (enum omi_counter)(OMI_COUNT_STALL_US + i));
@@ -141,6 +145,8 @@ static void gather_tables(const struct omi_version *v, omen_stats *s)
             s->index_keyed_cuts += p->index.keyed_cuts;
             s->index_explicit_files += p->index.is_explicit;
             s->filter_bytes += p->filter_bytes;
+            s->range_filter_bytes += p->range_filter_bytes;
+            s->range_filter_tables += p->range_filter_bytes != 0;
             s->level[v->runs[i].level - 1].entries += p->entries;
         }
 }
@@ -201,6 +207,9 @@ static void gather(omen_db *db, omen_stats *s)
     s->index_rebuilt = atomic_load(&db->tenv.index_rebuilt);
     s->recovered_ops = db->recovered_ops;
     s->recovered_cut_bytes = db->recovered_cut_bytes;
+    s->filter_policy_declined = atomic_load(&db->tenv.filters_declined);
+    s->filter_policy_wrong = atomic_load(&db->tenv.filters_wrong);
+    s->filter_policy_foreign = atomic_load(&db->tenv.filters_foreign);
     s->disk_reserve_bytes = db->space.reserve_bytes;
     s->disk_low = atomic_load(&db->space.low);
     s->disk_low_count = atomic_load(&db->space.low_count);

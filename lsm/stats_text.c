@@ -64,9 +64,16 @@ static omen_err json_reads(struct omi_buf *out, const omen_stats *s)
         err = OBJECT(out, "cache", {"hits", s->cache_hits}, {"misses", s->cache_misses},
                      {"bytes", s->cache_bytes}, {"capacity", s->cache_capacity});
     if (err == OMEN_OK)
-        err = OBJECT(out, "filter", {"bytes", s->filter_bytes}, {"probes", s->filter_probes},
-                     {"negatives", s->filter_negatives},
-                     {"false_positives", s->filter_false_positives});
+        err = OBJECT(
+            out, "filter", {"bytes", s->filter_bytes}, {"probes", s->filter_probes},
+            {"negatives", s->filter_negatives}, {"false_positives", s->filter_false_positives},
+            {"policy_declined", s->filter_policy_declined},
+            {"policy_wrong", s->filter_policy_wrong}, {"policy_foreign", s->filter_policy_foreign});
+    if (err == OMEN_OK)
+        err = OBJECT(out, "range_filter", {"bytes", s->range_filter_bytes},
+                     {"tables", s->range_filter_tables}, {"asked", s->range_filter_asked},
+                     {"parked", s->range_filter_parked}, {"activated", s->range_filter_activated},
+                     {"in_vain", s->range_filter_in_vain});
     if (err == OMEN_OK)
         err = OBJECT(
             out, "index", {"bytes", s->index_bytes}, {"keys", s->index_keys},
@@ -174,6 +181,19 @@ char *omen_stats_prometheus(omen_db *db)
         {"filter_negatives_total", "counter", "Filters that said no", s.filter_negatives},
         {"filter_false_positives_total", "counter", "Filters that said maybe in vain",
          s.filter_false_positives},
+        {"filter_policy_declined_total", "counter",
+         "Tables that the filter policy made no filter for", s.filter_policy_declined},
+        {"filter_policy_wrong_total", "counter", "Filters that denied a key and were not kept",
+         s.filter_policy_wrong},
+        {"filter_policy_foreign_total", "counter", "Tables opened with another policy's filter",
+         s.filter_policy_foreign},
+        {"range_filter_bytes", "gauge", "Bytes of range filters", s.range_filter_bytes},
+        {"range_filter_parked_total", "counter", "Runs that scans left unread at first",
+         s.range_filter_parked},
+        {"range_filter_activated_total", "counter", "Runs of these that scans then read",
+         s.range_filter_activated},
+        {"range_filter_in_vain_total", "counter", "Runs read because a range filter was wrong",
+         s.range_filter_in_vain},
         {"flushes_total", "counter", "Memtables written to tables", s.flushes},
         {"merges_total", "counter", "Merges done", s.merges},
         {"merge_written_bytes_total", "counter", "Bytes that merges wrote", s.merge_written_bytes},

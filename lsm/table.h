@@ -2,8 +2,8 @@
  * table.h - sorted tables (NNNNNN.sst): building, opening, point lookup, cursors, merge sources.
  * Path:    flush, merge -> table builder; get, seek -> run -> [table] -> block. Bytes:
  *          docs/format-table.md
- * File:    header | data blocks | filter | index | properties | footer. The footer's directory has
- *          slots for absent sections (range deletes, range filter, dictionary: reserved).
+ * File:    header | data blocks | filter | range filter | index | properties | footer. The footer's
+ *          directory has slots for absent sections (range deletes, dictionary: reserved).
  * Owner:   omi_table_open gives the handle, omi_table_close takes it; frames are released by
  * whoever got them. Errors:  OMEN_CORRUPT names file, offset and section; a damaged filter is
  * dropped ("maybe" for all, counted); a damaged index section is rebuilt by walking the blocks
@@ -16,20 +16,31 @@
 #include "io/env.h"
 #include "learned/block_index.h"
 #include "learned/filter.h"
+#include "learned/range_filter.h"
 #include "lsm/cache.h"
+#include "lsm/filter_memory.h"
 #include "memtier/extent.h"
 
 /* What the whole database shares with its tables. Counters are relaxed atomics. */
+struct omi_log_file;
 struct omi_table_env {
     struct omi_env *env;
     struct omi_dir *dir;
     struct omi_cache *cache;
     struct omi_order order;
+    const omen_filter_policy *filter_policy; /* the user's; NULL: the engine's own filters */
+    struct omi_log_file *log;                /* NULL: nothing is told */
+    /* Tests: appends every table's filter, whatever was planned. NULL: nobody. */
+    omen_err (*_Atomic make_filter)(const struct omi_filter_input *input, struct omi_buf *out);
     bool direct; /* open and write table files with OMI_OPEN_DIRECT */
     struct omi_extent_stats extents;
+    struct omi_filter_memory filter_memory;
     _Atomic uint64_t blocks_read, block_bytes_read; /* from the file, not from the cache */
     _Atomic uint64_t cache_hits, cache_misses;
     _Atomic uint64_t index_rebuilt, filters_dropped, certificate_failures;
+    /* Tables that a policy made no filter for; whose filter denied a key and was not kept; whose
+     * filter is another policy's and is not asked (custom_filter.h). */
+    _Atomic uint64_t filters_declined, filters_wrong, filters_foreign;
     _Atomic uint64_t table_bytes_written;
     _Atomic uint64_t open_metadata_bytes; /* heap of open tables beside extents */
 };
@@ -41,7 +52,7 @@ struct omi_table_props {
     uint64_t entries, deletes, range_deletes;
     uint64_t min_seq, max_seq;
     uint64_t created_us;
-    uint64_t filter_bytes;
+    uint64_t filter_bytes, range_filter_bytes;
     struct omi_index_info index;
     struct omi_buf smallest, largest; /* user keys; owned */
 };
@@ -52,12 +63,18 @@ void omi_table_props_fini(struct omi_table_props *props);
 struct omi_table_params {
     uint32_t block_bytes;
     omen_codec codec;
-    uint32_t filter_bits; /* of a plain filter, where plan_filter is NULL; 0: no filter */
+    /* Of a plain filter, where plan_filter is NULL; 0: no filter. Where there is any, and the env has
+     * a filter policy, that makes it. */
+    uint32_t filter_bits;
     /* What filter to build, once the file's keys are known: fills params, whose samples it lends
      * until the next call. NULL: plain. */
     omen_err (*plan_filter)(void *ctx, omen_slice smallest, omen_slice largest, uint32_t entries,
                             struct omi_filter_params *params);
     void *plan_ctx;
+    /* The same of a range filter; leaves params->bits 0 when there shall be none. NULL: none. */
+    omen_err (*plan_range)(void *ctx, omen_slice smallest, omen_slice largest, uint32_t entries,
+                           struct omi_range_params *params);
+    void *range_ctx;
 };
 
 struct omi_table_builder;
@@ -95,9 +112,29 @@ const struct omi_table_props *omi_table_props(const struct omi_table *table);
 uint64_t omi_table_number(const struct omi_table *table);
 uint32_t omi_table_blocks(const struct omi_table *table);
 
+bool omi_table_has_range_filter(const struct omi_table *table);
+/* May a key of [low, high] be there? NULL: open on that side; else low <= high. By the table's bounds,
+ * then by its range filter. */
+bool omi_table_may_hold_range(const struct omi_table *table, const omen_slice *low,
+                              const omen_slice *high);
+
 /* The stages of a point lookup; get runs them in a row, multi_get side by side. */
 bool omi_table_has_filter(const struct omi_table *table);
-bool omi_table_may_hold(struct omi_table *table, omen_slice key, uint64_t key_hash);
+/* route_out, if not NULL, gets the region of the filter that answered. */
+bool omi_table_may_hold(struct omi_table *table, omen_slice key, uint64_t key_hash,
+                        struct omi_filter_route *route_out);
+void omi_table_filter_info(const struct omi_table *table, struct omi_filter_info *info_out);
+
+/* What sampled lookups met in a table with a filter; counted since it was written. */
+enum omi_sampled { OMI_SAMPLED_NEGATIVE, OMI_SAMPLED_FALSE_POSITIVE, OMI_SAMPLED_HELD };
+void omi_table_count_sampled(struct omi_table *table, const struct omi_filter_route *route,
+                             enum omi_sampled outcome);
+struct omi_table_counts;
+void omi_table_counts(const struct omi_table *table, struct omi_table_counts *counts_out);
+void omi_table_add_counts(struct omi_table *table, const struct omi_table_counts *counts);
+/* Absent sampled lookups in a region, and those that passed. */
+void omi_table_region_counts(const struct omi_table *table, uint32_t region, uint32_t *absent_out,
+                             uint32_t *passed_out);
 uint32_t omi_table_find_block(const struct omi_table *table, omen_slice key, uint64_t trailer,
                               struct omi_index_trace *trace);
 /* The block from the cache, or NULL. */
@@ -142,6 +179,10 @@ void omi_run_cursor_first(struct omi_run_cursor *c);
 void omi_run_cursor_last(struct omi_run_cursor *c);
 void omi_run_cursor_next(struct omi_run_cursor *c); /* needs valid */
 void omi_run_cursor_prev(struct omi_run_cursor *c);
+/* May a key of [low, high] be in the run? As omi_table_may_hold_range; the position does not matter
+ * and stays. */
+bool omi_run_cursor_may_hold(const struct omi_run_cursor *c, const omen_slice *low,
+                             const omen_slice *high);
 static inline bool omi_run_cursor_valid(const struct omi_run_cursor *c)
 {
     return c->frame != NULL;

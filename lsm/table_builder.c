@@ -5,6 +5,7 @@
 #include "io/base/coding.h"
 #include "io/base/hash.h"
 #include "io/base/mutant.h"
+#include "lsm/custom_filter.h"
 #include "lsm/table_format.h"
 
 #include <assert.h>
@@ -58,6 +59,8 @@ omen_err omi_table_builder_create(struct omi_table_env *tenv, const struct omi_t
     if (!omi_order_is_bytewise(&tenv->order))
         b->params.filter_bits = 0,
         b->params.plan_filter = NULL; /* equal keys need not hash alike */
+    if (!omi_order_is_bytewise(&tenv->order))
+        b->params.plan_range = NULL;
     b->out.buffer = aligned_alloc(PAGE, WRITE_BYTES);
     if (b->out.buffer == NULL) {
         free(b);
@@ -337,9 +340,15 @@ static omen_slice key_at(const struct omi_table_builder *b, uint32_t i)
 }
 
 /* The filter section, or nothing. */
-static omen_err build_filter(struct omi_table_builder *b)
+static omen_err build_filter(struct omi_table_builder *b, const char *name)
 {
     struct omi_filter_input input = {b->keys, b->hashes, b->count};
+    omen_err (*make)(const struct omi_filter_input *, struct omi_buf *) =
+        atomic_load(&b->tenv->make_filter);
+    if (make != NULL)
+        return make(&input, &b->sections);
+    if (b->tenv->filter_policy != NULL)
+        return omi_custom_filter_build(b->tenv, name, &input, &b->sections);
     struct omi_filter_params params = {.kind = OMI_FILTER_PLAIN, .bits = b->params.filter_bits};
     omen_err err = OMEN_OK;
     if (b->params.plan_filter != NULL)
@@ -350,8 +359,42 @@ static omen_err build_filter(struct omi_table_builder *b)
     return err;
 }
 
+/* The range filter's section, or nothing. */
+static omen_err build_range_filter(struct omi_table_builder *b, uint64_t file_id)
+{
+    struct omi_range_params params = {0};
+    struct omi_range_info info;
+    omen_err err = b->params.plan_range(b->params.range_ctx, key_at(b, 0), key_at(b, b->count - 1),
+                                        b->count, &params);
+    if (err != OMEN_OK || params.bits == 0 || b->count > OMI_RANGE_KEYS_MAX)
+        return err;
+    params.seed = file_id;
+    return omi_range_filter_build(b->keys, b->count, &params, &b->sections, &info);
+}
+
+static omen_err write_filters(struct omi_table_builder *b, const char *name,
+                              struct omi_table_footer *footer, struct omi_table_props *props)
+{
+    omen_err err = OMEN_OK;
+    b->sections.size = 0;
+    if (has_filter(b))
+        err = build_filter(b, name);
+    props->filter_bytes = b->sections.size;
+    if (err == OMEN_OK && b->sections.size != 0 &&
+        !omi_custom_filter_is(b->sections.data, b->sections.size))
+        omi_filter_bind(b->sections.data, b->sections.size, props->file_id);
+    if (err == OMEN_OK && b->sections.size != 0)
+        err = write_section(b, props->file_id, &footer->sections[OMI_SECTION_FILTER]);
+    if (err == OMEN_OK && b->params.plan_range != NULL)
+        err = build_range_filter(b, props->file_id);
+    props->range_filter_bytes = b->sections.size;
+    if (err == OMEN_OK && b->sections.size != 0)
+        err = write_section(b, props->file_id, &footer->sections[OMI_SECTION_RANGE_FILTER]);
+    return err;
+}
+
 static omen_err write_table(struct omi_table_builder *b, struct omi_index_plan *plan,
-                            uint64_t *offsets, struct omi_table_props *props)
+                            const char *name, uint64_t *offsets, struct omi_table_props *props)
 {
     struct omi_table_footer footer = {.file_id = props->file_id};
     uint8_t header[OMI_TABLE_HEADER_BYTES], end[OMI_TABLE_FOOTER_BYTES];
@@ -360,12 +403,8 @@ static omen_err write_table(struct omi_table_builder *b, struct omi_index_plan *
     if (err == OMEN_OK)
         err = write_blocks(b, plan, props->file_id, offsets);
     footer.data_end = write_position(&b->out);
-    b->sections.size = 0;
-    if (err == OMEN_OK && has_filter(b))
-        err = build_filter(b);
-    props->filter_bytes = b->sections.size;
-    if (err == OMEN_OK && b->sections.size != 0)
-        err = write_section(b, props->file_id, &footer.sections[OMI_SECTION_FILTER]);
+    if (err == OMEN_OK)
+        err = write_filters(b, name, &footer, props);
     if (err == OMEN_OK)
         err = omi_index_plan_encode(plan, offsets, &b->sections, &props->index);
     if (err == OMEN_OK)
@@ -398,7 +437,7 @@ static omen_err write_file(struct omi_table_builder *b, struct omi_index_plan *p
     omen_err err = omi_file_open(b->tenv->dir, name, OMI_OPEN_CREATE,
                                  b->tenv->direct ? OMI_OPEN_DIRECT : 0, &b->out.file);
     if (err == OMEN_OK) {
-        err = write_table(b, plan, offsets, props);
+        err = write_table(b, plan, name, offsets, props);
         omen_err closed = omi_file_close(b->out.file);
         if (err == OMEN_OK)
             err = closed;

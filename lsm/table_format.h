@@ -8,7 +8,8 @@
  * Data blocks from byte 64 on, each at a multiple of 64, up to data_end.
  * Footer, the last 256 bytes:
  *     0 144 directory: six slots of {offset u64, size u64, check u64}: filter, index, properties,
- *           range deletes, range filter, dictionary (the last three reserved); size 0: absent.
+ *           range deletes, range filter, dictionary (range deletes and dictionary reserved);
+ *           size 0: absent.
  *           check: XXH3 of the section, seeded with file_id ^ offset
  *   144   8 file_id
  *   152   8 data_end

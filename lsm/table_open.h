@@ -2,6 +2,7 @@
 #ifndef OMI_TABLE_OPEN_H
 #define OMI_TABLE_OPEN_H
 
+#include "lsm/table_filter.h"
 #include "lsm/table_format.h"
 
 /* A damaged index section's stand-in: where each block is and its last entry's key, from the
@@ -20,9 +21,11 @@ struct omi_table {
     bool direct;
     struct omi_table_footer footer;
     struct omi_table_props props;
-    struct omi_extent *filter_extent, *index_extent; /* NULL: absent or damaged */
-    struct omi_filter filter;
-    struct omi_index *index; /* NULL: walked */
+    struct omi_table_filter filter;
+    struct omi_extent *range_extent; /* NULL: absent or damaged */
+    struct omi_range_filter *range;  /* NULL: only the bounds are known */
+    struct omi_extent *index_extent; /* NULL: damaged */
+    struct omi_index *index;         /* NULL: walked */
     struct omi_walked_block *walked;
     uint32_t blocks;
     size_t heap_bytes;
@@ -32,6 +35,10 @@ struct omi_table {
  */
 OMEN_MUST_CHECK omen_err omi_table_read(struct omi_table *t, uint64_t off, size_t size,
                                         uint8_t *out);
+/* Runs a step of opening, and once more when what it read is damaged: a bit may have flipped on the
+ * way, so that the device is asked again. */
+OMEN_MUST_CHECK omen_err omi_table_twice(struct omi_table *t,
+                                         omen_err (*step)(struct omi_table *t));
 void omi_table_locate(const struct omi_table *t, uint32_t block, uint64_t *off, uint32_t *size);
 /* Checks and decodes stored bytes of a block into a frame of its own, pinned. */
 OMEN_MUST_CHECK omen_err omi_table_frame(struct omi_table *t, uint32_t block, const uint8_t *stored,

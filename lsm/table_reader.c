@@ -52,9 +52,7 @@ omen_err omi_table_read(struct omi_table *t, uint64_t off, size_t size, uint8_t 
     return err;
 }
 
-/* Runs a step of opening, and once more when what it read is damaged: a bit may have flipped on the
- * way, so that the device is asked again. */
-static omen_err twice(struct omi_table *t, omen_err (*step)(struct omi_table *t))
+omen_err omi_table_twice(struct omi_table *t, omen_err (*step)(struct omi_table *t))
 {
     omen_err err = step(t);
     if (err != OMEN_CORRUPT)
@@ -67,7 +65,9 @@ static omen_err twice(struct omi_table *t, omen_err (*step)(struct omi_table *t)
 static omen_err section_load(struct omi_table *t, enum omi_table_section which,
                              enum omi_extent_kind kind, struct omi_extent **out)
 {
-    static const char *const names[] = {"filter", "index"};
+    static const char *const names[OMI_SECTIONS] = {[OMI_SECTION_FILTER] = "filter",
+                                                    [OMI_SECTION_INDEX] = "index",
+                                                    [OMI_SECTION_RANGE_FILTER] = "range filter"};
     const struct omi_section_place *s = &t->footer.sections[which];
     omen_err err = omi_extent_create(&t->tenv->extents, kind, (size_t)s->size, out);
     if (err == OMEN_OK)
@@ -130,6 +130,7 @@ static omen_err open_props(struct omi_table *t)
     t->props.file_bytes = t->file_bytes;
     t->props.data_bytes = t->footer.data_end;
     t->props.filter_bytes = t->footer.sections[OMI_SECTION_FILTER].size;
+    t->props.range_filter_bytes = t->footer.sections[OMI_SECTION_RANGE_FILTER].size;
     if (omi_key_compare(&t->tenv->order, omi_slice(t->props.smallest.data, t->props.smallest.size),
                         omi_slice(t->props.largest.data, t->props.largest.size)) > 0) {
         omi_table_props_fini(&t->props);
@@ -138,27 +139,29 @@ static omen_err open_props(struct omi_table *t)
     return OMEN_OK;
 }
 
-static omen_err filter_load(struct omi_table *t)
+static omen_err range_load(struct omi_table *t)
 {
-    omi_extent_destroy(t->filter_extent);
-    omen_err err = section_load(t, OMI_SECTION_FILTER, OMI_EXTENT_FILTER, &t->filter_extent);
+    omi_extent_destroy(t->range_extent);
+    omen_err err = section_load(t, OMI_SECTION_RANGE_FILTER, OMI_EXTENT_FILTER, &t->range_extent);
     if (err == OMEN_OK)
-        err = omi_filter_open(omi_extent_bytes(t->filter_extent), omi_extent_size(t->filter_extent),
-                              omi_extent_size(t->filter_extent), &t->filter);
+        err = omi_range_filter_open(omi_extent_bytes(t->range_extent),
+                                    omi_extent_size(t->range_extent), &t->range);
     return err;
 }
 
-/* Without its filter a table answers "maybe": slower, never wrong. */
-static omen_err open_filter(struct omi_table *t)
+/* As with the filter: without it scans read what they might have left alone. */
+static omen_err open_range_filter(struct omi_table *t)
 {
-    if (t->footer.sections[OMI_SECTION_FILTER].size == 0 || !omi_order_is_bytewise(&t->tenv->order))
+    if (t->footer.sections[OMI_SECTION_RANGE_FILTER].size == 0 ||
+        !omi_order_is_bytewise(&t->tenv->order))
         return OMEN_OK;
-    omen_err err = twice(t, filter_load);
+    omen_err err = omi_table_twice(t, range_load);
+    if (err == OMEN_OK)
+        t->heap_bytes += omi_range_filter_heap_bytes(t->range);
     if (err != OMEN_CORRUPT && err != OMEN_UNSUPPORTED)
         return err;
-    omi_extent_destroy(t->filter_extent);
-    t->filter_extent = NULL;
-    t->filter = (struct omi_filter){0};
+    omi_extent_destroy(t->range_extent);
+    t->range_extent = NULL;
     atomic_fetch_add(&t->tenv->filters_dropped, 1);
     return OMEN_OK;
 }
@@ -205,7 +208,7 @@ static omen_err open_index(struct omi_table *t)
 {
     omen_err err = OMEN_CORRUPT;
     if (t->footer.sections[OMI_SECTION_INDEX].size != 0)
-        err = twice(t, index_load);
+        err = omi_table_twice(t, index_load);
     if (err == OMEN_OK) {
         t->blocks = omi_index_blocks(t->index);
         t->heap_bytes += omi_index_heap_bytes(t->index);
@@ -232,7 +235,9 @@ static void table_free(struct omi_table *t)
     for (uint32_t i = 0; t->walked != NULL && i < t->blocks; i++)
         free((void *)(uintptr_t)t->walked[i].key);
     free(t->walked);
-    omi_extent_destroy(t->filter_extent);
+    omi_table_filter_close(t);
+    omi_range_filter_close(t->range);
+    omi_extent_destroy(t->range_extent);
     omi_extent_destroy(t->index_extent);
     omi_table_props_fini(&t->props);
     (void)omi_file_close(t->file);
@@ -256,12 +261,14 @@ omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number, uint64_t fi
     if (err == OMEN_OK) {
         t->direct = tenv->env->ops->file_direct(t->file);
         tenv->env->ops->file_advise(t->file, OMI_ADVISE_RANDOM);
-        err = twice(t, open_footer);
+        err = omi_table_twice(t, open_footer);
     }
     if (err == OMEN_OK)
-        err = twice(t, open_props);
+        err = omi_table_twice(t, open_props);
     if (err == OMEN_OK)
-        err = open_filter(t);
+        err = omi_table_filter_open(t, &t->heap_bytes);
+    if (err == OMEN_OK)
+        err = open_range_filter(t);
     if (err == OMEN_OK)
         err = open_index(t);
     if (err != OMEN_OK) {
@@ -303,13 +310,37 @@ uint32_t omi_table_blocks(const struct omi_table *t)
 
 bool omi_table_has_filter(const struct omi_table *t)
 {
-    return t->filter.line_count != 0;
+    return t->filter.filter.kind != OMI_FILTER_NONE;
 }
 
-bool omi_table_may_hold(struct omi_table *t, omen_slice key, uint64_t key_hash)
+bool omi_table_may_hold(struct omi_table *t, omen_slice key, uint64_t key_hash,
+                        struct omi_filter_route *route_out)
 {
-    return t->filter.kind == OMI_FILTER_NONE ||
-           omi_filter_may_hold(&t->filter, omi_extent_bytes(t->filter_extent), key, key_hash);
+    return omi_table_filter_may_hold(t, key, key_hash, route_out);
+}
+
+void omi_table_filter_info(const struct omi_table *t, struct omi_filter_info *info)
+{
+    if (t->filter.filter.kind == OMI_FILTER_CUSTOM)
+        omi_custom_filter_describe(&t->filter.custom, info);
+    else
+        omi_filter_describe(&t->filter.filter, info);
+}
+
+bool omi_table_has_range_filter(const struct omi_table *t)
+{
+    return t->range != NULL;
+}
+
+bool omi_table_may_hold_range(const struct omi_table *t, const omen_slice *low,
+                              const omen_slice *high)
+{
+    omen_slice smallest = omi_slice(t->props.smallest.data, t->props.smallest.size);
+    omen_slice largest = omi_slice(t->props.largest.data, t->props.largest.size);
+    if ((high != NULL && omi_key_compare(&t->tenv->order, *high, smallest) < 0) ||
+        (low != NULL && omi_key_compare(&t->tenv->order, *low, largest) > 0))
+        return false;
+    return t->range == NULL || omi_range_filter_may_hold(t->range, low, high);
 }
 
 /* The first block whose last entry is >= (key, trailer); past all of them, the last block. */

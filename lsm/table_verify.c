@@ -18,6 +18,8 @@ struct check {
     uint32_t unread; /* blocks that could not be read */
     uint64_t deletes, min_seq, max_seq, raw_bytes;
     struct omi_buf key, last_key;
+    uint8_t *section; /* of the filter, as the file has it; NULL: none, or not to be asked */
+    struct omi_filter filter;
     uint64_t last_trailer;
     bool any;
 };
@@ -33,6 +35,53 @@ static void tell(struct check *c, const char *format, ...)
     va_end(args);
     if (++c->verdict->errors <= PROBLEMS_TOLD_MAX && c->problem != NULL)
         c->problem(c->ctx, text);
+}
+
+static bool filter_denies(const struct check *c, omen_slice key)
+{
+    if (c->section == NULL)
+        return false;
+    if (c->t->filter.filter.kind == OMI_FILTER_CUSTOM)
+        return !omi_custom_filter_may_hold(&c->t->filter.custom, key);
+    return !omi_filter_may_hold(&c->filter, c->section, key, omi_key_hash(key.data, key.size));
+}
+
+/* The filter's whole section from the file, though parts of it may not be in memory. */
+static omen_err filter_read(struct omi_table *t, uint8_t *section)
+{
+    const struct omi_section_place *s = &t->footer.sections[OMI_SECTION_FILTER];
+    omen_err err = omi_table_read(t, s->off, (size_t)s->size, section);
+    if (err == OMEN_OK &&
+        omi_checksum(section, (size_t)s->size, t->footer.file_id ^ s->off) != s->check)
+        err = omi_fail(OMEN_CORRUPT, 0, "its filter is damaged and not used");
+    return err;
+}
+
+static omen_err check_filter(struct check *c)
+{
+    struct omi_table *t = c->t;
+    const struct omi_section_place *s = &t->footer.sections[OMI_SECTION_FILTER];
+    if (s->size == 0 || !omi_order_is_bytewise(&t->tenv->order))
+        return OMEN_OK;
+    c->section = aligned_alloc(64, ((size_t)s->size + 63) / 64 * 64);
+    if (c->section == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "%s: checking its filter", t->name);
+    omen_err err = filter_read(t, c->section);
+    if (err == OMEN_CORRUPT) { /* a bit may have flipped on the way */
+        t->tenv->env->ops->file_advise(t->file, OMI_ADVISE_DROP);
+        err = filter_read(t, c->section);
+    }
+    bool custom = omi_custom_filter_is(c->section, (size_t)s->size);
+    if (err == OMEN_OK && !custom)
+        err = omi_filter_open_bound(c->section, (size_t)s->size, s->size, t->footer.file_id,
+                                    &c->filter);
+    if (err == OMEN_CORRUPT || err == OMEN_UNSUPPORTED || err == OMEN_IO)
+        tell(c, "%s", omen_last_error());
+    if (err != OMEN_OK || (custom && t->filter.filter.kind != OMI_FILTER_CUSTOM)) {
+        free(c->section);
+        c->section = NULL;
+    }
+    return err == OMEN_NO_MEMORY ? err : OMEN_OK;
 }
 
 static omen_err check_entry(struct check *c, const struct omi_entry *e)
@@ -52,8 +101,10 @@ static omen_err check_entry(struct check *c, const struct omi_entry *e)
     uint32_t found = omi_table_find_block(c->t, key, e->trailer, NULL);
     if (found != c->block)
         tell(c, "block %u: the index looks for one of its keys in block %u", c->block, found);
-    if (!omi_table_may_hold(c->t, key, omi_key_hash(key.data, key.size)))
+    if (filter_denies(c, key))
         tell(c, "block %u: the filter denies one of its keys", c->block);
+    if (!omi_table_may_hold_range(c->t, &key, &key))
+        tell(c, "block %u: the range filter denies one of its keys", c->block);
     uint64_t seq = omi_trailer_seq(e->trailer);
     c->deletes += omi_trailer_kind(e->trailer) == OMI_KIND_DELETE;
     c->raw_bytes += (uint64_t)e->key_size + e->value_size + OMI_ENTRY_OVERHEAD_BYTES;
@@ -133,14 +184,17 @@ omen_err omi_table_verify(struct omi_table *t, struct omi_table_verdict *verdict
 {
     struct check c = {
         .t = t, .verdict = verdict, .problem = problem, .ctx = ctx, .min_seq = UINT64_MAX};
-    omen_err err = check_blocks(&c);
+    omen_err err = check_filter(&c);
+    if (err == OMEN_OK)
+        err = check_blocks(&c);
     if (err == OMEN_OK && c.unread == 0)
         check_props(&c);
-    if (t->footer.sections[OMI_SECTION_FILTER].size != 0 && t->filter_extent == NULL &&
+    if (t->footer.sections[OMI_SECTION_RANGE_FILTER].size != 0 && t->range == NULL &&
         omi_order_is_bytewise(&t->tenv->order))
-        tell(&c, "its filter is damaged and not used");
+        tell(&c, "its range filter is damaged and not used");
     if (t->index == NULL)
         tell(&c, "its index is damaged and was rebuilt in memory");
+    free(c.section);
     omi_buf_fini(&c.key);
     omi_buf_fini(&c.last_key);
     if (err == OMEN_OK && verdict->errors != 0)

@@ -175,6 +175,7 @@ static omen_err run_fill(struct omi_run_view *run, struct placed *items, uint32_
         struct omi_live_table *t = items[i].table;
         run->tables[i] = t->table;
         run->files[i] = &t->meta;
+        run->has_range_filter = run->has_range_filter || omi_table_has_range_filter(t->table);
         if (i > 0 && omi_key_compare(order, run->files[i - 1]->largest, t->meta.smallest) >= 0)
             return omi_fail(OMEN_CORRUPT, 0,
                             "tables %06" PRIu64 " and %06" PRIu64

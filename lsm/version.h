@@ -35,6 +35,7 @@ struct omi_run_view {
     uint64_t *largest_heads; /* of each table's largest key, after the common prefix */
     const uint8_t *prefix;   /* common to all smallest and largest keys */
     size_t prefix_size;
+    bool has_range_filter; /* one of its tables has */
 };
 
 struct omi_version {

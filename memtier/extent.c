@@ -7,6 +7,7 @@
 enum { ALIGN = 64 };
 
 struct omi_extent {
+    struct omi_grace_item item; /* first */
     struct omi_extent_stats *stats;
     enum omi_extent_kind kind;
     size_t size;
@@ -27,7 +28,7 @@ omen_err omi_extent_create(struct omi_extent_stats *stats, enum omi_extent_kind 
                         kind == OMI_EXTENT_FILTER ? "filter" : "model");
     }
     memset(bytes, 0, rounded);
-    *e = (struct omi_extent){stats, kind, size, bytes};
+    *e = (struct omi_extent){.stats = stats, .kind = kind, .size = size, .bytes = bytes};
     atomic_fetch_add_explicit(&stats->bytes[kind], size, memory_order_relaxed);
     *extent_out = e;
     return OMEN_OK;
@@ -40,6 +41,19 @@ void omi_extent_destroy(struct omi_extent *e)
     atomic_fetch_sub_explicit(&e->stats->bytes[e->kind], e->size, memory_order_relaxed);
     free(e->bytes);
     free(e);
+}
+
+static void item_free(struct omi_grace_item *item)
+{
+    omi_extent_destroy((struct omi_extent *)(void *)item);
+}
+
+void omi_extent_retire(struct omi_extent *e, struct omi_grace *grace)
+{
+    if (e == NULL)
+        return;
+    e->item.free = item_free;
+    omi_grace_retire(grace, &e->item);
 }
 
 uint8_t *omi_extent_bytes(struct omi_extent *e)

@@ -8,6 +8,7 @@
 #define OMI_EXTENT_H
 
 #include "io/base/fail.h"
+#include "io/base/grace.h"
 
 enum omi_extent_kind { OMI_EXTENT_FILTER, OMI_EXTENT_MODEL, OMI_EXTENT_KINDS };
 
@@ -23,6 +24,8 @@ OMEN_MUST_CHECK omen_err omi_extent_create(struct omi_extent_stats *stats,
                                            enum omi_extent_kind kind, size_t size,
                                            struct omi_extent **extent_out);
 void omi_extent_destroy(struct omi_extent *extent); /* NULL is fine */
+/* Destroys it once nobody can be reading it; NULL is fine. */
+void omi_extent_retire(struct omi_extent *extent, struct omi_grace *grace);
 uint8_t *omi_extent_bytes(struct omi_extent *extent);
 size_t omi_extent_size(const struct omi_extent *extent);
 

@@ -9,6 +9,7 @@
 #include "io/base/turns.h"
 #include "io/env_sim.h"
 #include "lsm/db.h"
+#include "tests/filter_mix.h"
 #include "tests/model.h"
 
 #include <inttypes.h>
@@ -39,6 +40,7 @@ struct run {
     uint64_t one_in; /* a crash point at one step in so many */
     uint8_t *scratch;
     const char *options;
+    uint64_t seed;
 };
 
 static uint64_t points, points_max, recovery_points, cut_points, thread_points, switches;
@@ -59,7 +61,7 @@ static void say(void *ctx, int level, const char *line)
     fprintf(stderr, "    %s\n", line);
 }
 
-static omen_err open_db(struct omi_env *env, const char *options, bool threads, omen_db **db)
+static omen_err open_db(const struct run *r, struct omi_env *env, bool threads, omen_db **db)
 {
     omen_options o = {.struct_bytes = sizeof(o),
                       .flags = OMEN_CREATE_IF_MISSING | (threads ? 0 : OMEN_INLINE_WORK),
@@ -69,10 +71,14 @@ static omen_err open_db(struct omi_env *env, const char *options, bool threads, 
                       .target_file_bytes = 64u << 10,
                       .cache_bytes = 64u << 10,
                       .block_bytes = 1024};
-    CHECK_OK(omen_options_from_string(options, &o));
+    CHECK_OK(omen_options_from_string(r->options, &o));
+    filter_mix_choose(r->seed, &o);
     if (verbose)
         o.log = say;
-    return omi_db_open(env, "/db", &o, db);
+    omen_err err = omi_db_open(env, "/db", &o, db);
+    if (err == OMEN_OK)
+        filter_mix_install(r->seed, *db);
+    return err;
 }
 
 /* ---- after a crash --------------------------------------------------------------------------- */
@@ -178,7 +184,7 @@ static void check_crash(struct run *r, struct omi_env *env, enum omi_crash_mode 
     if (depth < DEPTH_MAX && rng_one_in(&rng, 3))
         omi_sim_on_step(clone, recovery_step, &a);
     omen_db *db;
-    omen_err err = open_db(clone, r->options, false, &db);
+    omen_err err = open_db(r, clone, false, &db);
     if (err != OMEN_OK)
         fail_now("crash mode %d: the database does not open: %s: %s", mode, omen_err_name(err),
                  omen_last_error());
@@ -188,7 +194,7 @@ static void check_crash(struct run *r, struct omi_env *env, enum omi_crash_mode 
                    16)) { /* it also works on: a write, a clean close, and all is still there */
         uint64_t before = read_state(r, db);
         CHECK_OK(omen_close(db));
-        CHECK_OK(open_db(clone, r->options, false, &db));
+        CHECK_OK(open_db(r, clone, false, &db));
         if (read_state(r, db) != before)
             fail_now("crash mode %d: reopening after recovery shows another state", mode);
     }
@@ -262,7 +268,7 @@ static void other_work(struct run *r)
         r->db = NULL; /* no crash points while there is no handle to speak of */
         CHECK_OK(omen_close(db));
         r->history.synced = r->history.acked; /* close syncs the log */
-        CHECK_OK(open_db(r->env, r->options, r->threads, &db));
+        CHECK_OK(open_db(r, r->env, r->threads, &db));
         r->db = db;
         break;
     }
@@ -287,6 +293,7 @@ static void run_once(uint64_t seed)
         fail_now("no memory");
     replay_set("crash --seed %" PRIu64 " --points %" PRIu64, seed, points_max);
     r->rng.state = seed;
+    r->seed = seed;
     r->family = (enum key_family)rng_below(&r->rng, KEY_FAMILIES);
     r->options = options[rng_below(&r->rng, 3)];
     r->one_in = 1 + rng_below(&r->rng, 12);
@@ -298,7 +305,7 @@ static void run_once(uint64_t seed)
     if (r->threads)
         omi_sim_turns(r->env, rng_next(&r->rng), 1 + rng_below(&r->rng, 30));
     CHECK_OK(omen_batch_create(&b));
-    CHECK_OK(open_db(r->env, r->options, r->threads, &r->db));
+    CHECK_OK(open_db(r, r->env, r->threads, &r->db));
     omi_sim_on_step(r->env, on_step, r);
     uint64_t writes = 20 + rng_below(&r->rng, RUN_OPS - 20);
     while (r->history.issued < writes && points < points_max) {
@@ -337,6 +344,7 @@ int main(int argc, char **argv)
            " among threads that took %" PRIu64 " turns, %" PRIu64
            " lost an unsynced tail), seeds from %" PRIu64 ", 0 violations\n",
            points, runs, recovery_points, thread_points, switches, cut_points, first);
+    filter_mix_tell("crash");
     printf("crash: by mode");
     for (int m = 0; m < OMI_CRASH_MODES; m++)
         printf(" %" PRIu64, by_mode[m]);

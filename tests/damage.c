@@ -12,6 +12,7 @@
  */
 #include "io/env_sim.h"
 #include "lsm/db.h"
+#include "tests/filter_mix.h"
 #include "tests/model.h"
 
 #include <inttypes.h>
@@ -30,11 +31,12 @@ static const omen_comparator reverse = {"damage.reverse", backward, NULL};
 
 static const struct set {
     const char *name, *options;
-    bool reverse;
+    bool reverse, mixed; /* mixed: filters of any shape */
 } sets[] = {
-    {"plain", "size_ratio=2,runs_upper=4", false},
-    {"compressed", "codec_upper=zstd,codec_last=zstd,filter_bits=none", false},
-    {"own order", "size_ratio=3,runs_upper=2", true},
+    {"plain", "size_ratio=2,runs_upper=4,range_filter=on", false, false},
+    {"compressed", "codec_upper=zstd,codec_last=zstd,filter_bits=none", false, false},
+    {"own order", "size_ratio=3,runs_upper=2", true, false},
+    {"filters", "size_ratio=2,runs_upper=4,filter_bytes=4K,range_filter=on", false, true},
 };
 enum { SETS = sizeof(sets) / sizeof(sets[0]) };
 
@@ -90,7 +92,10 @@ static omen_err open_db(const struct set *set, struct omi_env *env, omen_db **db
                       .block_bytes = 1024,
                       .comparator = set->reverse ? &reverse : NULL};
     CHECK_OK(omen_options_from_string(set->options, &o));
-    return omi_db_open(env, "/db", &o, db);
+    omen_err err = omi_db_open(env, "/db", &o, db);
+    if (err == OMEN_OK && set->mixed)
+        atomic_store(&(*db)->tenv.make_filter, filter_mix);
+    return err;
 }
 
 static size_t value_of(uint64_t i, uint64_t round, uint8_t out[static VALUE_MAX])

@@ -7,6 +7,7 @@
  *   kill [--kills N] [--seed S] [--dir DIR]
  */
 #include "lsm/db.h"
+#include "tests/filter_mix.h"
 #include "tests/model.h"
 
 #include <inttypes.h>
@@ -34,6 +35,8 @@ static uint64_t key_number(uint64_t seed, uint64_t n, int which)
     return rng_below(&r, KEYS);
 }
 
+static uint64_t run_seed;
+
 static omen_db *open_db(const char *dir)
 {
     omen_options o = {.struct_bytes = sizeof(o),
@@ -43,7 +46,9 @@ static omen_db *open_db(const char *dir)
                       .target_file_bytes = 128u << 10,
                       .background_jobs = 2};
     omen_db *db;
+    filter_mix_choose(run_seed, &o);
     CHECK_OK(omen_open(dir, &o, &db));
+    filter_mix_install(run_seed, db);
     return db;
 }
 
@@ -131,6 +136,7 @@ int main(int argc, char **argv)
         if (mkdtemp(dir) == NULL)
             fail_now("no temporary directory");
     }
+    run_seed = seed;
     replay_set("kill --seed %" PRIu64 " --kills %" PRIu64, seed, kills);
     struct shared *s =
         mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -9,6 +9,7 @@
  */
 #include "io/env_sim.h"
 #include "lsm/db.h"
+#include "tests/filter_mix.h"
 #include "tests/model.h"
 
 #include <inttypes.h>
@@ -26,26 +27,47 @@ struct set {
     const char *name, *options;
     enum key_family family;
     enum place place;
-    bool reverse;
+    bool reverse, mixed; /* mixed: filters of any shape */
+    const omen_filter_policy *policy;
 };
 
 static const struct set sets[] = {
-    {"lazy-leveling", "size_ratio=3,runs_upper=4,runs_last=1", KEYS_BE64, INLINE, false},
-    {"leveling", "size_ratio=4,runs_upper=1,runs_last=1,codec_last=zstd", KEYS_USER, INLINE, false},
-    {"tiering K=8", "size_ratio=9,runs_upper=8,runs_last=8", KEYS_NESTED, INLINE, false},
-    {"T=2", "size_ratio=2,runs_upper=2,runs_last=1,codec_upper=zstd-fast", KEYS_LONG_PREFIX, INLINE,
-     false},
-    {"no filter", "size_ratio=3,filter_bits=none,block_bytes=8K", KEYS_BINARY, INLINE, false},
-    {"comparator", "size_ratio=3,runs_upper=3", KEYS_USER, INLINE, true},
-    {"comparator, nested", "size_ratio=3,runs_upper=2,codec_last=zstd", KEYS_NESTED, INLINE, true},
-    {"turns", "size_ratio=3,runs_upper=4,background_jobs=2", KEYS_NESTED, TURNS, false},
+    {"lazy-leveling", "size_ratio=3,runs_upper=4,runs_last=1,range_filter=on", KEYS_BE64, INLINE,
+     false, false, NULL},
+    {"leveling", "size_ratio=4,runs_upper=1,runs_last=1,codec_last=zstd", KEYS_USER, INLINE, false,
+     false, NULL},
+    {"tiering K=8", "size_ratio=9,runs_upper=8,runs_last=8,range_filter=on", KEYS_NESTED, INLINE,
+     false, false, NULL},
+    {"T=2", "size_ratio=2,runs_upper=2,runs_last=1,codec_upper=zstd-fast,range_filter=on",
+     KEYS_LONG_PREFIX, INLINE, false, false, NULL},
+    {"no filter", "size_ratio=3,filter_bits=none,block_bytes=8K", KEYS_BINARY, INLINE, false, false,
+     NULL},
+    {"comparator", "size_ratio=3,runs_upper=3", KEYS_USER, INLINE, true, false, NULL},
+    {"comparator, nested", "size_ratio=3,runs_upper=2,codec_last=zstd", KEYS_NESTED, INLINE, true,
+     false, NULL},
+    {"turns", "size_ratio=3,runs_upper=4,background_jobs=2,range_filter=on", KEYS_NESTED, TURNS,
+     false, false, NULL},
     {"turns, tiering", "size_ratio=4,runs_upper=8,runs_last=8,background_jobs=3", KEYS_USER, TURNS,
-     false},
-    {"threads", "size_ratio=3,runs_upper=4,background_jobs=2", KEYS_USER, REAL, false},
+     false, false, NULL},
+    {"threads", "size_ratio=3,runs_upper=4,background_jobs=2,range_filter=on", KEYS_USER, REAL,
+     false, false, NULL},
     {"threads, tiering", "size_ratio=4,runs_upper=8,runs_last=8,background_jobs=2", KEYS_BINARY,
-     REAL, false},
+     REAL, false, false, NULL},
     {"threads, pread", "size_ratio=3,goal=space,io_engine=pread,io_mode=direct", KEYS_LONG_PREFIX,
-     REAL, false},
+     REAL, false, false, NULL},
+    {"filters of any shape", "size_ratio=3,runs_upper=4,filter_bytes=4K,range_filter=on",
+     KEYS_NESTED, INLINE, false, true, NULL},
+    {"learned, no floor", "size_ratio=3,runs_upper=3,filter_floor=none,range_filter=on", KEYS_BE64,
+     INLINE, false, false, NULL},
+    {"ribbons", "size_ratio=4,runs_upper=1,filter=ribbon,filter_bytes=64K", KEYS_LONG_PREFIX,
+     INLINE, false, false, NULL},
+    {"a filter policy", "size_ratio=3,runs_upper=4,range_filter=on", KEYS_BINARY, INLINE, false,
+     false, &filter_mix_policy},
+    {"turns, filters of any shape",
+     "size_ratio=3,filter_bytes=8K,background_jobs=2,range_filter=on", KEYS_USER, TURNS, false,
+     true, NULL},
+    {"threads, filters of any shape", "size_ratio=3,filter_bytes=8K,background_jobs=2", KEYS_BINARY,
+     REAL, false, true, NULL},
 };
 enum { SETS = sizeof(sets) / sizeof(sets[0]) };
 
@@ -113,7 +135,10 @@ static void open_db(struct world *w)
     CHECK_OK(omen_options_from_string(w->set->options, &o));
     if (w->set->reverse)
         o.comparator = &reverse;
+    o.filter_policy = w->set->policy;
     CHECK_OK(omi_db_open(w->env, w->dir, &o, &w->db));
+    if (w->set->mixed)
+        atomic_store(&w->db->tenv.make_filter, filter_mix);
 }
 
 /* ---- checking -------------------------------------------------------------------------------- */
@@ -318,10 +343,20 @@ static void do_shape(struct world *w)
     static const char *const names[] = {"size_ratio", "runs_upper", "runs_last",
                                         "runs_1",     "runs_2",     "filter_bits"};
     static const uint64_t lows[] = {2, 1, 1, 0, 0, 1}, spans[] = {8, 8, 4, 9, 9, 14};
+    /* With each number of bits another of these, too. */
+    static const char *const filters[][2] = {
+        {"filter", "plain"},      {"filter", "learned"},   {"filter", "ribbon"},
+        {"filter_floor", "none"}, {"filter_floor", "125"}, {"filter_floor", "5"},
+        {"filter_bytes", "4K"},   {"filter_bytes", "64K"}, {"filter_bytes", "1M"},
+        {"range_filter", "on"},   {"range_filter", "off"}, {"range_filter", "auto"},
+        {"filter_bits", "none"},  {"filter_bits", "12"}};
     size_t i = rng_below(&w->rng, 6);
+    uint64_t v = rng_below(&w->rng, spans[i]);
     char value[24];
-    snprintf(value, sizeof(value), "%" PRIu64, lows[i] + rng_below(&w->rng, spans[i]));
+    snprintf(value, sizeof(value), "%" PRIu64, lows[i] + v);
     CHECK_OK(omen_set_option(w->db, names[i], value));
+    if (i == 5)
+        CHECK_OK(omen_set_option(w->db, filters[v][0], filters[v][1]));
 }
 
 static void release_snapshots(struct world *w)

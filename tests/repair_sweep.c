@@ -12,6 +12,7 @@
 #include "lsm/db.h"
 #include "lsm/table_open.h"
 #include "lsm/wal_format.h"
+#include "tests/filter_mix.h"
 #include "tests/model.h"
 
 #include <inttypes.h>
@@ -45,6 +46,7 @@ struct place { /* where the newest version of a key is */
 
 struct run {
     struct rng rng;
+    uint64_t seed;
     enum key_family family;
     uint8_t keys[KEYS][MODEL_KEY_BYTES_MAX];
     size_t key_sizes[KEYS];
@@ -77,6 +79,7 @@ static omen_options options_of(const struct run *r)
                       .cache_bytes = 64u << 10,
                       .block_bytes = 1024};
     CHECK_OK(omen_options_from_string(r->options, &o));
+    filter_mix_choose(r->seed, &o);
     return o;
 }
 
@@ -137,6 +140,7 @@ static struct omi_env *database_make(struct run *r)
     if (env == NULL)
         fail_now("no memory");
     CHECK_OK(omi_db_open(env, "/db", &o, &db));
+    filter_mix_install(r->seed, db);
     fill(r, db);
     bool closed = rng_one_in(&r->rng, 3);
     if (closed)
@@ -226,7 +230,7 @@ static omen_err list_one(void *ctx, const struct omi_dir_entry *e)
     struct run *r = ctx;
     const char *dot = strrchr(e->name, '.');
     if (strcmp(e->name, "LOCK") == 0 || strncmp(e->name, "LOG", 3) == 0 ||
-        strcmp(e->name, "STATS") == 0)
+        strcmp(e->name, "STATS") == 0 || strcmp(e->name, "SAMPLE") == 0)
         return OMEN_OK;
     if (r->file_count == FILES_MAX)
         fail_now("more than %d files", FILES_MAX);
@@ -729,6 +733,7 @@ static void run_once(uint64_t seed)
         fail_now("no memory");
     replay_set("repair_sweep --runs 1 --seed %" PRIu64, seed);
     r->rng.state = seed;
+    r->seed = seed;
     r->family = (enum key_family)rng_below(&r->rng, KEY_FAMILIES);
     for (uint32_t i = 0; i < KEYS; i++)
         r->key_sizes[i] = key_make(r->family, i, r->keys[i]);

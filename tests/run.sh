@@ -42,6 +42,7 @@ step fail-io "$build/tests/fail_io" --every 40
 step fail-alloc "$build/tests/fail_alloc" --every 10
 step kill "$build/tests/kill" --kills 8
 step damage "$build/tests/damage" --step 41
+step filter-sweep "$build/tests/filter_sweep" --step 23
 step refused "$build/tests/refused"
 step repair-sweep "$build/tests/repair_sweep" --runs 300
 step stress-sim "$build/omendb" stress --mode=sim --ops=12000
@@ -54,6 +55,7 @@ for corpus in tests/fuzz/corpus/fuzz_*; do
     step "fuzz-corpus-$target" "$build/fuzz/replay_$target" "$corpus"
 done
 step memtable-threads "$build/tests/tsan_memtable" 2
+step filter-keys "$build/tests/soak_filter" 10 1
 step index-lookups "$build/tests/soak_index" 1000000 1
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

@@ -1,6 +1,7 @@
 /* script_run.c - the calls that scripts are made of, and what is known after each. */
 #include "io/base/turns.h"
 #include "lsm/table_format.h"
+#include "tests/filter_mix.h"
 #include "tests/scripts.h"
 
 #include <inttypes.h>
@@ -101,8 +102,11 @@ omen_err script_db_open(struct script_run *s, struct omi_env *env, bool threads,
     if (getenv("OMENDB_TEST_VERBOSE") != NULL)
         o.log = say;
     CHECK_OK(omen_options_from_string(options_of(s), &o));
+    filter_mix_choose(s->seed, &o);
     omen_err err;
     SCRIPT_CALL(err, omi_db_open(env, "/db", &o, db));
+    if (err == OMEN_OK)
+        filter_mix_install(s->seed, *db);
     return err;
 }
 

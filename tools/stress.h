@@ -29,7 +29,7 @@ enum {
     STRESS_SEEN_MAX = 1024, /* recent writes whose view of the other threads is kept */
     STRESS_HELD_MAX = 2,
     STRESS_PATH_BYTES = 512,
-    STRESS_OPTIONS_BYTES = 640
+    STRESS_OPTIONS_BYTES = 1024
 };
 
 /* ---- stress_plan.c: what a seed decides ------------------------------------------------------ */

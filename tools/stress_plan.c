@@ -152,6 +152,15 @@ void stress_plan_options(const struct stress_plan *p, uint64_t generation,
                       1 + stress_below(&r, 50));
     if (p->inline_work)
         n += snprintf(out + n, STRESS_OPTIONS_BYTES - (size_t)n, ",inline_work=true");
+    static const char *const filters[] = {"learned", "learned", "plain", "ribbon"};
+    static const char *const floors[] = {"125", "none", "10", "500"};
+    static const char *const ranges[] = {"auto", "on", "off"};
+    n += snprintf(out + n, STRESS_OPTIONS_BYTES - (size_t)n,
+                  ",filter=%s,filter_floor=%s,range_filter=%s", filters[stress_below(&r, 4)],
+                  floors[stress_below(&r, 4)], ranges[stress_below(&r, 3)]);
+    if (stress_one_in(&r, 2)) /* filters come and go */
+        n += snprintf(out + n, STRESS_OPTIONS_BYTES - (size_t)n, ",filter_bytes=%" PRIu64 "K",
+                      draw_log(&r, 4, 1024));
     if (p->set != NULL)
         snprintf(out + n, STRESS_OPTIONS_BYTES - (size_t)n, ",%s", p->set);
 }

@@ -84,7 +84,10 @@ omen_err stress_open_at(struct stress_run *run, struct omi_env *env, const char 
         o.flags |= OMEN_INLINE_WORK;
     if (run->plan.verbose && dir == run->dir && env == run->env) /* no copies, no clones */
         o.log = open_log;
-    return omi_db_open(env, dir, &o, db_out);
+    err = omi_db_open(env, dir, &o, db_out);
+    if (err == OMEN_OK) /* runs are short: filters are to learn from them all the same */
+        omi_sample_set_every((*db_out)->sample, run->plan.mode == STRESS_DIR ? 3 : 0);
+    return err;
 }
 
 /* The engine is an option; each has an env of its own. */

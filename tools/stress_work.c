@@ -177,13 +177,26 @@ static void do_option(struct stress_worker *w, struct stress_rng *r)
     static const char *const names[] = {"size_ratio", "runs_upper",  "runs_last",       "runs_1",
                                         "runs_2",     "filter_bits", "sync_interval_ms"};
     static const uint64_t lows[] = {2, 1, 1, 0, 0, 1, 1}, spans[] = {8, 8, 4, 9, 9, 14, 40};
+    /* With each number of filter bits another of these, too. */
+    static const char *const filters[][2] = {
+        {"filter", "plain"},      {"filter", "learned"},   {"filter", "ribbon"},
+        {"filter_floor", "none"}, {"filter_floor", "125"}, {"filter_floor", "5"},
+        {"filter_bytes", "4K"},   {"filter_bytes", "64K"}, {"filter_bytes", "1M"},
+        {"range_filter", "on"},   {"range_filter", "off"}, {"range_filter", "auto"},
+        {"filter", "default"},    {"filter_bytes", "16M"}};
     uint64_t i = stress_below(r, sizeof(names) / sizeof(names[0]));
+    uint64_t v = stress_below(r, spans[i]);
     char value[24];
-    snprintf(value, sizeof(value), "%" PRIu64, lows[i] + stress_below(r, spans[i]));
+    snprintf(value, sizeof(value), "%" PRIu64, lows[i] + v);
     if (i == 5 && stress_one_in(r, 3))
         snprintf(value, sizeof(value), "none");
     stress_note(w, "set_option %s %s", names[i], value);
     (void)stress_tolerate(w, omen_set_option(w->run->db, names[i], value), true, "set_option");
+    if (i != 5)
+        return;
+    stress_note(w, "set_option %s %s", filters[v][0], filters[v][1]);
+    (void)stress_tolerate(w, omen_set_option(w->run->db, filters[v][0], filters[v][1]), true,
+                          "set_option");
 }
 
 static void do_checkpoint(struct stress_worker *w, struct stress_rng *r)

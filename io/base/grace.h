@@ -2,9 +2,12 @@
  * grace.h - readers without locks beside one who frees: enter and leave around reading, and memory
  * that is retired is freed once everybody who may have seen it has left.
  *
- * Two phases of striped counts (McKenney, "Sleepable Read-Copy Update", 2006): a reader counts
- * itself into the current phase; a phase is over when its count has come to zero after the switch.
- * Nothing waits: retired memory stays queued until a later call finds its phase over.
+ * Readers count themselves into one of two phases (McKenney, "Sleepable Read-Copy Update", 2006).
+ * A reader may have read the phase just before it switched and count itself into the old one late,
+ * so what is retired waits until both phases have been seen empty, one after the other. Nothing ever
+ * blocks: what is retired stays queued until a poll finds its time over.
+ * What is retired must be unreachable already: its pointer was replaced with a sequentially
+ * consistent store, and readers load it so after entering.
  */
 #ifndef OMI_GRACE_H
 #define OMI_GRACE_H
@@ -16,21 +19,31 @@
 
 enum { OMI_GRACE_STRIPES = 8 };
 
-struct omi_grace_item; /* see grace.c */
+/* Embedded in what is retired, so that retiring cannot fail. */
+struct omi_grace_item {
+    struct omi_grace_item *next;
+    void (*free)(struct omi_grace_item *item);
+};
 
 struct omi_grace {
     struct {
         _Alignas(64) _Atomic uint64_t in[2];
     } stripe[OMI_GRACE_STRIPES];
     _Atomic uint32_t phase;
-    struct omi_mutex mu;                      /* the queue */
-    struct omi_grace_item *waiting, *retired; /* of the phase that ends; since */
+    struct omi_mutex mu;                    /* guards the queue */
+    struct omi_grace_item *fresh, *waiting; /* since the last switch; since the one before */
 };
 
 void omi_grace_init(struct omi_grace *g);
-void omi_grace_fini(struct omi_grace *g); /* nobody reads any more: frees everything queued */
+/* Nobody reads any more: frees what is queued. */
+void omi_grace_fini(struct omi_grace *g);
+/* Frees item by its function, when nobody can be reading it. From any thread. */
+void omi_grace_retire(struct omi_grace *g, struct omi_grace_item *item);
+/* Frees what is over by now. */
+void omi_grace_poll(struct omi_grace *g);
 
-/* Any thread; may nest. The result goes to omi_grace_leave, with the same stripe. */
+/* From any thread; pairs may nest. The result goes to omi_grace_leave, with the same stripe (below
+ * OMI_GRACE_STRIPES). */
 static inline uint32_t omi_grace_enter(struct omi_grace *g, unsigned stripe)
 {
     uint32_t phase = atomic_load_explicit(&g->phase, memory_order_relaxed) & 1;

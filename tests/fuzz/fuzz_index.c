@@ -7,7 +7,7 @@
 
 #include "io/base/coding.h"
 #include "tests/fuzz/mend.h"
-#include "tests/fuzz/sample.h"
+#include "tests/fuzz/made_table.h"
 
 #include <stdlib.h>
 

@@ -4,7 +4,7 @@
  */
 #include "lsm/version.h"
 #include "tests/fuzz/mend.h"
-#include "tests/fuzz/sample.h"
+#include "tests/fuzz/made_table.h"
 
 struct state {
     struct omi_table_env *tenv;

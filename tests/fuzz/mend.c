@@ -2,6 +2,7 @@
 
 #include "io/base/coding.h"
 #include "io/base/hash.h"
+#include "learned/filter_head.h"
 #include "lsm/block_format.h"
 #include "lsm/table_format.h"
 #include "lsm/wal_format.h"
@@ -105,8 +106,11 @@ void mend_table(uint8_t *bytes, size_t size)
     for (int i = 0; i < OMI_SECTIONS; i++) {
         uint8_t *place = p.footer + 24 * i;
         uint64_t off = omi_get_u64(place), section = omi_get_u64(place + 8);
-        if (off <= p.end && section <= p.end - off)
-            omi_put_u64(place + 16, omi_checksum(bytes + off, section, p.file_id ^ off));
+        if (off > p.end || section > p.end - off)
+            continue;
+        if (i == OMI_SECTION_FILTER)
+            mend_filter(bytes + off, section, p.file_id);
+        omi_put_u64(place + 16, omi_checksum(bytes + off, section, p.file_id ^ off));
     }
     memcpy(p.footer + 248, "OMESST01", 8);
     omi_put_u64(p.footer + 240, omi_checksum(p.footer, 240, 0));
@@ -139,7 +143,7 @@ static size_t mutate_section(uint8_t *bytes, size_t size, size_t max_size, unsig
     if (which == OMI_SECTION_INDEX)
         mend_index(bytes + off, now);
     if (which == OMI_SECTION_FILTER)
-        mend_filter(bytes + off, now);
+        mend_filter(bytes + off, now, p.file_id);
     uint8_t *footer = bytes + size - OMI_TABLE_FOOTER_BYTES;
     places_move(footer, off + 1, now - part);
     omi_put_u64(footer + 24 * which + 8, now);
@@ -221,10 +225,47 @@ void mend_index(uint8_t *bytes, size_t size)
         omi_put_u32(bytes + 32, (uint32_t)(size - parts));
 }
 
-void mend_filter(uint8_t *bytes, size_t size)
+/* The parts take what the head leaves; whose checks are the head's, and then the head's own. */
+static void mend_filter_2(uint8_t *bytes, size_t size, uint64_t file_id)
 {
-    if (size < 128)
+    struct omi_filter_header h;
+    struct omi_filter_places p;
+    /* The fields are there even where they are out of range. */
+    if (omi_filter_header_decode(bytes, size, &h) == OMEN_UNSUPPORTED || h.region_count < 1 ||
+        h.part_count < 1)
         return;
-    bytes[0] = bytes[1] = 1;
-    omi_put_u32(bytes + 4, (uint32_t)(size / 64 - 1));
+    omi_filter_places_find(&h, &p);
+    if (p.end > size || (size - p.end) / 64 > UINT32_MAX)
+        return;
+    uint32_t lines = (uint32_t)((size - p.end) / 64), from = 0;
+    omi_put_u32(bytes + 4, lines);
+    for (uint32_t part = 0; part < h.part_count; part++) {
+        uint32_t to = lines;
+        if (part + 1 < h.part_count)
+            to = omi_get_u32(bytes + p.lines + 4 * (size_t)(part + 1));
+        else if (part != 0)
+            omi_put_u32(bytes + p.lines + 4 * (size_t)h.part_count, lines);
+        if (to < from || to > lines)
+            break;
+        omi_put_u64(
+            bytes + (part == 0 ? 16 : p.checks + 8 * (size_t)(part - 1)),
+            omi_checksum(bytes + p.end + 64 * (size_t)from, 64 * (size_t)(to - from), part));
+        from = to;
+    }
+    omi_put_u64(bytes + 8, omi_filter_head_check(bytes, p.end, file_id));
+}
+
+void mend_filter(uint8_t *bytes, size_t size, uint64_t file_id)
+{
+    if (size < 64 || bytes[1] > OMI_FILTER_REGIONS) /* not one of these */
+        return;
+    if (bytes[1] == OMI_FILTER_NONE)
+        bytes[1] = OMI_FILTER_PLAIN;
+    if (bytes[0] == 1 && size >= 128) {
+        bytes[1] = OMI_FILTER_PLAIN;
+        omi_put_u32(bytes + 4, (uint32_t)(size / 64 - 1));
+        return;
+    }
+    bytes[0] = 2;
+    mend_filter_2(bytes, size, file_id);
 }

@@ -22,8 +22,9 @@ void mend_table(uint8_t *bytes, size_t size);
 void mend_log(uint8_t *header, uint8_t *frames, size_t size, uint64_t *chain);
 /* An index section: the sizes of its parts fill it again. */
 void mend_index(uint8_t *bytes, size_t size);
-/* A filter section: its count of lines. */
-void mend_filter(uint8_t *bytes, size_t size);
+/* A filter section: its count of lines, and in format 2 the checks of its parts and head. file_id: what
+ * it is bound to, or 0. */
+void mend_filter(uint8_t *bytes, size_t size, uint64_t file_id);
 
 /* Mutates one part of a table (a block, a section, the header, the footer) and moves the others, so
  * that their places hold. Returns the new size. */

@@ -6,9 +6,10 @@
 #include "io/base/coding.h"
 #include "lsm/db.h"
 #include "lsm/table_format.h"
+#include "tests/filter_cases.h"
 #include "tests/fuzz/image.h"
 #include "tests/fuzz/mend.h"
-#include "tests/fuzz/sample.h"
+#include "tests/fuzz/made_table.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,41 +93,144 @@ static void save_tables(void)
         struct sample_params params;
         bool backwards;
     } tables[] = {
-        {"one-entry", {KEYS_USER, 1, 1, 10, {1024, 10, OMEN_CODEC_NONE}, 0, false}, false},
-        {"empty-key", {KEYS_NESTED, 0, 1, 0, {1024, 1, OMEN_CODEC_NONE}, 0, false}, false},
-        {"numbers", {KEYS_BE64, 0, 150, 30, {1024, 10, OMEN_CODEC_NONE}, 0, false}, false},
-        {"users", {KEYS_USER, 0, 100, 60, {1024, 10, OMEN_CODEC_NONE}, 0, false}, false},
-        {"nested", {KEYS_NESTED, 0, 200, 20, {1024, 14, OMEN_CODEC_NONE}, 0, false}, false},
-        {"long-prefix", {KEYS_LONG_PREFIX, 0, 60, 40, {1024, 0, OMEN_CODEC_NONE}, 0, false}, false},
-        {"binary", {KEYS_BINARY, 0, 150, 30, {1024, 10, OMEN_CODEC_NONE}, 0, false}, false},
-        {"zstd-fast", {KEYS_BE64, 0, 200, 60, {2048, 10, OMEN_CODEC_ZSTD_FAST}, 0, false}, false},
-        {"zstd", {KEYS_USER, 0, 120, 90, {4096, 10, OMEN_CODEC_ZSTD}, 0, false}, false},
-        {"large-values", {KEYS_BE64, 0, 20, 4000, {1024, 10, OMEN_CODEC_NONE}, 0, false}, false},
-        {"large-value-zstd",
-         {KEYS_BE64, 0, 12, 9000, {1024, 10, OMEN_CODEC_ZSTD}, 0, false},
+        {"one-entry",
+         {KEYS_USER, 1, 1, 10, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
          false},
-        {"wide", {KEYS_USER, 0, 40, 1500, {32768, 10, OMEN_CODEC_NONE}, 0, false}, false},
-        {"backwards", {KEYS_USER, 0, 80, 30, {1024, 10, OMEN_CODEC_NONE}, 0, false}, true},
-        {"single-entries", {KEYS_BE64, 0, 14, 2500, {1024, 10, OMEN_CODEC_NONE}, 0, true}, false},
-        {"single-zstd", {KEYS_USER, 0, 14, 3000, {1024, 10, OMEN_CODEC_ZSTD}, 0, true}, false},
-        {"crowds", {KEYS_USER, 0, 100, 60, {1024, 10, OMEN_CODEC_NONE}, 40, false}, false},
-        {"one-crowd", {KEYS_BE64, 5, 1, 60, {1024, 10, OMEN_CODEC_NONE}, 150, false}, false},
-        {"many-crowds", {KEYS_USER, 0, 3000, 60, {1024, 2, OMEN_CODEC_NONE}, 40, false}, false},
-        {"all-crowds", {KEYS_USER, 5, 1, 60, {1024, 2, OMEN_CODEC_NONE}, 2000, false}, false},
-        {"many-backwards", {KEYS_USER, 0, 3000, 30, {1024, 2, OMEN_CODEC_NONE}, 0, false}, true},
-        {"many-blocks", {KEYS_USER, 0, 4000, 90, {1024, 2, OMEN_CODEC_NONE}, 0, false}, false},
-        {"many-nested", {KEYS_NESTED, 0, 4000, 30, {1024, 2, OMEN_CODEC_NONE}, 0, false}, false},
-        {"many-binary", {KEYS_BINARY, 0, 4000, 30, {1024, 2, OMEN_CODEC_NONE}, 0, false}, false},
-        {"many-numbers", {KEYS_BE64, 0, 4000, 30, {1024, 2, OMEN_CODEC_NONE}, 0, false}, false},
+        {"empty-key",
+         {KEYS_NESTED, 0, 1, 0, {1024, OMEN_CODEC_NONE, 1, NULL, NULL}, 0, false},
+         false},
+        {"numbers",
+         {KEYS_BE64, 0, 150, 30, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         false},
+        {"users",
+         {KEYS_USER, 0, 100, 60, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         false},
+        {"nested",
+         {KEYS_NESTED, 0, 200, 20, {1024, OMEN_CODEC_NONE, 14, NULL, NULL}, 0, false},
+         false},
+        {"long-prefix",
+         {KEYS_LONG_PREFIX, 0, 60, 40, {1024, OMEN_CODEC_NONE, 0, NULL, NULL}, 0, false},
+         false},
+        {"binary",
+         {KEYS_BINARY, 0, 150, 30, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         false},
+        {"zstd-fast",
+         {KEYS_BE64, 0, 200, 60, {2048, OMEN_CODEC_ZSTD_FAST, 10, NULL, NULL}, 0, false},
+         false},
+        {"zstd", {KEYS_USER, 0, 120, 90, {4096, OMEN_CODEC_ZSTD, 10, NULL, NULL}, 0, false}, false},
+        {"large-values",
+         {KEYS_BE64, 0, 20, 4000, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         false},
+        {"large-value-zstd",
+         {KEYS_BE64, 0, 12, 9000, {1024, OMEN_CODEC_ZSTD, 10, NULL, NULL}, 0, false},
+         false},
+        {"wide",
+         {KEYS_USER, 0, 40, 1500, {32768, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         false},
+        {"backwards",
+         {KEYS_USER, 0, 80, 30, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         true},
+        {"single-entries",
+         {KEYS_BE64, 0, 14, 2500, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, true},
+         false},
+        {"single-zstd",
+         {KEYS_USER, 0, 14, 3000, {1024, OMEN_CODEC_ZSTD, 10, NULL, NULL}, 0, true},
+         false},
+        {"crowds",
+         {KEYS_USER, 0, 100, 60, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 40, false},
+         false},
+        {"one-crowd",
+         {KEYS_BE64, 5, 1, 60, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 150, false},
+         false},
+        {"many-crowds",
+         {KEYS_USER, 0, 3000, 60, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 40, false},
+         false},
+        {"all-crowds",
+         {KEYS_USER, 5, 1, 60, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 2000, false},
+         false},
+        {"many-backwards",
+         {KEYS_USER, 0, 3000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         true},
+        {"many-blocks",
+         {KEYS_USER, 0, 4000, 90, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         false},
+        {"many-nested",
+         {KEYS_NESTED, 0, 4000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         false},
+        {"many-binary",
+         {KEYS_BINARY, 0, 4000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         false},
+        {"many-numbers",
+         {KEYS_BE64, 0, 4000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         false},
     };
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
         save_table(tables[i].name, &tables[i].params, tables[i].backwards);
     FUZZ_CHECK(have_keyed && have_keyed_restarts && have_explicit_restarts);
+}
+
+/* ---- filters --------------------------------------------------------------------------------- */
+
+static void save_filter(const struct case_keys *k, const struct omi_filter_layout *l,
+                        const char *name)
+{
+    static uint8_t input[INPUT_MAX];
+    struct omi_filter_input keys = case_input(k);
+    struct omi_buf out = {0};
+    FUZZ_OK(omi_filter_encode(&keys, l, &out, NULL));
+    FUZZ_CHECK(out.size < sizeof(input));
+    input[0] = 0;
+    memcpy(input + 1, out.data, out.size);
+    save("fuzz_filter", name, input, 1 + out.size);
+    omi_buf_fini(&out);
+}
+
+/* The seed of a layout by dice, and the keys with their lengths. */
+static void save_filter_keys(const struct case_keys *k, uint64_t seed, const char *name)
+{
+    uint8_t input[9 + 64 * 41];
+    size_t n = 9;
+    input[0] = 3;
+    omi_put_u64(input + 1, seed);
+    for (uint32_t i = 0; i < k->count && i < 64; i++) {
+        size_t size = k->keys[i].key_size < 40 ? k->keys[i].key_size : 40;
+        input[n++] = (uint8_t)size;
+        if (size != 0)
+            memcpy(input + n, k->keys[i].key, size);
+        n += size;
+    }
+    save("fuzz_filter", name, input, n);
+}
+
+static void save_filters(void)
+{
+    static struct case_layout l;
     uint8_t keys[1 + 40 * 8];
+    char name[40];
+    uint32_t levels = 0, parts = 0, layers = 0, lists = 0;
     for (size_t i = 0; i < sizeof(keys); i++)
         keys[i] = (uint8_t)(i * 37);
-    keys[0] = 10 << 1 | 1;
+    keys[0] = 10 << 2 | 1;
     save("fuzz_filter", "keys", keys, sizeof(keys));
+    for (uint64_t seed = 1; seed <= 24; seed++) {
+        struct dice d = {seed};
+        struct case_shape shape = case_shape_of(&d);
+        struct case_keys k = case_keys_make(&shape, 1 + dice_below(&d, 250), 5, &d);
+        struct omi_filter_sample *samples =
+            case_samples_make(&k, &shape, SAMPLES_NEIGHBOURS, 20, &d);
+        case_layout_make(&k, &d, samples, seed % 2 != 0 ? 20 : 0, &l);
+        snprintf(name, sizeof(name), "layout-%u", (unsigned)seed);
+        save_filter(&k, &l.layout, name);
+        snprintf(name, sizeof(name), "lay-out-%u", (unsigned)seed);
+        save_filter_keys(&k, seed, name);
+        levels |= l.layout.region_count > 256 ? 4 : l.layout.region_count > 16 ? 2 : 1;
+        parts += l.layout.part_bytes != 0;
+        layers += l.layout.prefix_bytes != 0;
+        lists += l.layout.deny_count != 0;
+        free(samples);
+        case_keys_free(&k);
+    }
+    FUZZ_CHECK(levels == 7 && parts != 0 && layers != 0 && lists != 0);
 }
 
 /* ---- directories ----------------------------------------------------------------------------- */
@@ -379,6 +483,7 @@ int main(int argc, char **argv)
     out_path = argv[1];
     (void)mkdir(out_path, 0777);
     save_tables();
+    save_filters();
     for (int family = 0; family < KEY_FAMILIES; family++)
         save_life((enum key_family)family,
                   family % 2 == 0 ? "size_ratio=2,runs_upper=2" : "goal=space,size_ratio=3");

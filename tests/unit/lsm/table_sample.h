@@ -138,7 +138,7 @@ static inline void check_lookups(const struct sample *s, struct omi_table *t)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const struct omi_entry *e = &s->entries[i];
-        cr_assert(omi_table_may_hold(t, omi_entry_key(e), omi_key_hash(e->key, e->key_size)));
+        cr_assert(omi_table_may_hold(t, omi_entry_key(e), omi_key_hash(e->key, e->key_size), NULL));
         uint32_t block = omi_table_find_block(t, omi_entry_key(e), e->trailer | 0xff, NULL);
         struct omi_frame *f;
         cr_assert_eq(omi_table_load(t, block, true, &f), OMEN_OK, "%s", omen_last_error());

@@ -234,3 +234,39 @@ Test(failing, the_log_in_use_is_never_taken_for_a_leftover, .init = setup, .fini
     cr_assert_eq(omi_wal_close(new), OMEN_OK);
     omi_dir_close(dir);
 }
+
+static omen_db *failing;
+static void fail_in_merge(void *ctx, uint64_t number)
+{
+    (void)ctx;
+    (void)number;
+    if (!atomic_load(&failing->failed)) {
+        omi_ignore(omi_fail(OMEN_IO, 0, "another thread's write failed"));
+        omi_db_fail(failing, OMEN_IO);
+    }
+}
+
+/* Not that the database is closing, which is only what ends the merge. */
+Test(failing, a_compaction_that_another_failure_ends_tells_that_failure, .init = setup,
+     .fini = teardown)
+{
+    omen_options o = {.struct_bytes = sizeof(o),
+                      .flags = OMEN_CREATE_IF_MISSING | OMEN_INLINE_WORK | OMEN_NO_AUTO_COMPACT,
+                      .memory_bytes = 4u << 20,
+                      .target_file_bytes = 64u << 10};
+    char value[1000] = "v", key[16];
+    cr_assert_eq(omi_db_open(env, "/db", &o, &failing), OMEN_OK, "%s", omen_last_error());
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof(key), "key%06d", i * 7 % 1000);
+        cr_assert_eq(omen_put(failing, NULL, text(key), omi_slice(value, sizeof(value))), OMEN_OK);
+        if (i == 500)
+            cr_assert_eq(omen_flush(failing), OMEN_OK);
+    }
+    cr_assert_eq(omen_flush(failing), OMEN_OK);
+    omi_sim_on_step(env, fail_in_merge, NULL);
+    omen_err err = omen_compact(failing, NULL, NULL);
+    omi_sim_on_step(env, NULL, NULL);
+    cr_assert_eq(err, OMEN_READ_ONLY, "%s: %s", omen_err_name(err), omen_last_error());
+    cr_assert(strstr(omen_last_error(), "another thread's") != NULL, "%s", omen_last_error());
+    omi_ignore(omen_close(failing));
+}

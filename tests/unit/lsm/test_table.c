@@ -81,6 +81,11 @@ Test(table, a_damaged_index_is_rebuilt_and_a_damaged_filter_dropped)
     check_source(&s, &t, 1);
     omi_table_close(t, true);
     cr_assert_eq(reopen_damaged(1, bytes, filter + 100, &t), OMEN_OK, "%s", omen_last_error());
+    cr_assert_eq(tenv.filters_dropped, 0);
+    cr_assert_eq(tenv.filter_memory.damaged, 1, "the head is sound, a part is not");
+    check_lookups(&s, t);
+    omi_table_close(t, true);
+    cr_assert_eq(reopen_damaged(1, bytes, filter + 20, &t), OMEN_OK, "%s", omen_last_error());
     cr_assert_eq(tenv.filters_dropped, 1);
     cr_assert_not(omi_table_has_filter(t));
     check_lookups(&s, t);

@@ -1,8 +1,8 @@
 /*
- * sample.h - small real tables for targets and seeds: what the engine itself writes.
+ * made_table.h - small real tables for targets and seeds: what the engine itself writes.
  */
-#ifndef OMI_FUZZ_SAMPLE_H
-#define OMI_FUZZ_SAMPLE_H
+#ifndef OMI_FUZZ_MADE_TABLE_H
+#define OMI_FUZZ_MADE_TABLE_H
 
 #include "lsm/table.h"
 #include "tests/fuzz/fuzz.h"

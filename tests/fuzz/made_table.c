@@ -1,4 +1,4 @@
-#include "tests/fuzz/sample.h"
+#include "tests/fuzz/made_table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -120,7 +120,7 @@ struct sample_env *sample_env_shared(void)
                                   .from = i * 100,
                                   .count = 12,
                                   .value_max = 20,
-                                  .table = {1024, 10, OMEN_CODEC_NONE}};
+                                  .table = {.block_bytes = 1024, .filter_bits = 10}};
         (void)sample_table(&shared, 1 + i, &p, NULL);
     }
     sample_env_settle(&shared);
