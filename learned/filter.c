@@ -1,7 +1,7 @@
 /*
  * filter.c - opens and asks filters; filter_encode.c makes them. A lookup goes down the head: the
  * key's region (a search over the regions' first digests, 16 at a time), its class, the prefix layer,
- * then one line of the region's part, then the deny list. Everything that a lookup goes by is checked
+ * then one line of the region's part (or its ribbon), then the deny list. Everything that a lookup goes by is checked
  * when a head is opened, so that no bytes whatever lead out of the head or of a part.
  */
 #include "learned/filter.h"
@@ -11,6 +11,7 @@
 #include "learned/bloom_line.h"
 #include "learned/filter_head.h"
 #include "learned/line_rank.h"
+#include "learned/ribbon_part.h"
 
 #include <assert.h>
 
@@ -104,7 +105,7 @@ static bool regions_sound(const struct omi_filter *f)
     for (uint32_t r = 0; r < f->region_count; r++) {
         uint8_t code = class_of(f, r);
         uint32_t at = part_of(f, r);
-        if (code > OMI_FILTER_PROBES_MAX && code != OMI_FILTER_CLASS_NO_KEYS)
+        if (code > omi_filter_class_max(f->kind) && code != OMI_FILTER_CLASS_NO_KEYS)
             return false;
         if (at != part && (r == 0 || at != ++part))
             return false;
@@ -318,6 +319,8 @@ IN_PLACE uint32_t region_of(const struct omi_filter *f, uint32_t digest, bool wi
 IN_PLACE bool prefix_may_be(const struct omi_filter *f, omen_slice key, bool wide)
 {
     size_t size = key.size < f->prefix_bytes ? key.size : f->prefix_bytes;
+    if (OMI_MUTANT(OMI_MUTANT_SHORT_KEY_PREFIX) && key.size < f->prefix_bytes)
+        return false;
     uint64_t hash = omi_filter_prefix_hash(omi_key_hash(key.data, size));
     const uint8_t *line = f->head + f->prefix_off + omi_line_off(hash, f->prefix_line_count);
     return holds(line, hash, f->prefix_probes, wide);
@@ -344,8 +347,6 @@ IN_PLACE enum omi_filter_answer route(const struct omi_filter *f, omen_slice key
                                       struct omi_filter_route *r, bool wide)
 {
     *r = (struct omi_filter_route){0};
-    if (OMI_MUTANT(OMI_MUTANT_FILTER_LOSES_KEYS) && hash % 512 == 7)
-        return OMI_FILTER_NO;
     if (f->kind == OMI_FILTER_NONE)
         return OMI_FILTER_MAYBE;
     uint8_t code = (uint8_t)f->probes;
@@ -364,9 +365,21 @@ IN_PLACE enum omi_filter_answer route(const struct omi_filter *f, omen_slice key
     return OMI_FILTER_PROBE;
 }
 
+/* A part without a ribbon of the class, which none is made without, says "maybe". */
+static bool ribbon_holds(const struct omi_filter *f, const struct omi_filter_route *r,
+                         const uint8_t *part, uint64_t hash)
+{
+    struct omi_ribbon ribbon;
+    uint32_t off, size = lines_of(f, r->part) * OMI_LINE_BYTES;
+    return !omi_ribbon_part_find(part, size, r->probes, &ribbon, &off) ||
+           omi_ribbon_holds(&ribbon, part + off, hash);
+}
+
 IN_PLACE bool probe(const struct omi_filter *f, const struct omi_filter_route *r,
                     const uint8_t *part, uint64_t hash, bool wide)
 {
+    if (f->kind == OMI_FILTER_RIBBON)
+        return ribbon_holds(f, r, part, hash) && !(f->deny_count != 0 && denied(f, hash));
     const uint8_t *line = part + omi_line_off(hash, lines_of(f, r->part));
     return holds(line, hash, r->probes, wide) && !(f->deny_count != 0 && denied(f, hash));
 }
@@ -375,6 +388,9 @@ IN_PLACE bool may_hold(const struct omi_filter *f, const uint8_t *section, omen_
                        uint64_t hash, bool wide)
 {
     struct omi_filter_route r;
+    /* With one part the line does not depend on the region: its way from memory begins first. */
+    if (f->part_count == 1 && f->region_count != 1)
+        __builtin_prefetch(section + f->head_bytes + omi_line_off(hash, f->line_count));
     enum omi_filter_answer answer = route(f, key, hash, &r, wide);
     if (answer != OMI_FILTER_PROBE)
         return answer == OMI_FILTER_MAYBE;
@@ -409,7 +425,12 @@ enum omi_filter_answer omi_filter_route(const struct omi_filter *f, omen_slice k
 void omi_filter_prefetch(const struct omi_filter *f, const struct omi_filter_route *r,
                          const uint8_t *part, uint64_t hash)
 {
-    __builtin_prefetch(part + omi_line_off(hash, lines_of(f, r->part)));
+    struct omi_ribbon ribbon;
+    uint32_t off, lines = lines_of(f, r->part);
+    if (f->kind != OMI_FILTER_RIBBON)
+        __builtin_prefetch(part + omi_line_off(hash, lines));
+    else if (omi_ribbon_part_find(part, lines * OMI_LINE_BYTES, r->probes, &ribbon, &off))
+        omi_ribbon_prefetch(&ribbon, part + off, hash);
 }
 
 bool omi_filter_probe(const struct omi_filter *f, const struct omi_filter_route *r,

@@ -152,6 +152,8 @@ struct omi_filter_route {
 /* From the head alone. route_out is set in every case that a region was found. */
 enum omi_filter_answer omi_filter_route(const struct omi_filter *f, omen_slice key, uint64_t hash,
                                         struct omi_filter_route *route_out);
+/* After PROBE; where there is one part also before, with a route of zeros: a line's place does not
+ * depend on the region. */
 void omi_filter_prefetch(const struct omi_filter *f, const struct omi_filter_route *route,
                          const uint8_t *part, uint64_t hash);
 /* After PROBE. False: certainly absent. */

@@ -7,14 +7,18 @@
 #include "learned/filter_layout.h"
 
 #include "io/base/hash.h"
+#include "io/base/mutant.h"
 #include "learned/bloom_line.h"
 #include "learned/filter_head.h"
+#include "learned/filter_price.h"
+#include "learned/ribbon_part.h"
 
 #include <stdlib.h>
 
 struct part {
     uint64_t probes; /* of all its keys */
     uint32_t line_count, first_line;
+    uint32_t first_region; /* of ribbons alone */
 };
 
 struct encoding {
@@ -29,6 +33,7 @@ struct encoding {
     uint16_t *part_of;
     uint8_t *classes;
     struct part *parts;
+    struct omi_ribbon_part *ribbons; /* of each part; NULL: lines */
     uint64_t *denied;
     uint32_t denied_count;
     uint8_t *section, *lines;
@@ -77,19 +82,23 @@ static uint64_t lines_for(uint64_t count, double bits)
 static omen_err layout_check(const struct omi_filter_layout *l)
 {
     bool bits = false;
-    if (l->kind != OMI_FILTER_PLAIN && l->kind != OMI_FILTER_REGIONS)
+    if (l->kind != OMI_FILTER_PLAIN && l->kind != OMI_FILTER_REGIONS &&
+        l->kind != OMI_FILTER_RIBBON)
         return omi_fail(OMEN_INVALID, 0, "a filter layout of kind %d", (int)l->kind);
     if (l->region_count < 1 || l->region_count > OMI_FILTER_REGIONS_MAX || l->bounds[0] != 0)
         return omi_fail(OMEN_INVALID, 0, "a filter layout of %u regions", l->region_count);
     for (uint32_t r = 0; r < l->region_count; r++) {
         if (r != 0 && l->bounds[r] <= l->bounds[r - 1])
             return omi_fail(OMEN_INVALID, 0, "a filter layout's region %u is out of order", r);
-        if (l->classes[r] > OMI_FILTER_PROBES_MAX && l->classes[r] != OMI_FILTER_CLASS_NO_KEYS)
+        if (l->classes[r] > omi_filter_class_max(l->kind) &&
+            l->classes[r] != OMI_FILTER_CLASS_NO_KEYS)
             return omi_fail(OMEN_INVALID, 0, "a filter layout's class %u", l->classes[r]);
         bits = bits || probes_of(l->classes[r]) != 0;
     }
     if ((bits && !bits_sound(l->bits_per_probe)) || l->digest.shift > 32)
         return omi_fail(OMEN_INVALID, 0, "a filter layout of %g bits a probe", l->bits_per_probe);
+    if (!(l->more >= 0 && l->more < 1))
+        return omi_fail(OMEN_INVALID, 0, "a filter layout of %g columns more", l->more);
     if (l->prefix_bytes != 0 &&
         (l->prefix_bytes > OMI_SAMPLE_HEAD_BYTES || !bits_sound(l->prefix_bits) ||
          l->prefix_probes < 1 || l->prefix_probes > OMI_LINE_PROBES_MAX))
@@ -201,6 +210,48 @@ static void regions_cut(struct encoding *e, const uint32_t *first, const struct 
     e->first[e->header.region_count] = e->input->count;
 }
 
+/* Classes move up where they are few; the regions of the part follow. */
+static omen_err ribbons_plan(struct encoding *e, uint32_t part)
+{
+    struct omi_ribbon_wish wishes[OMI_RIBBON_COLUMNS_MAX + 1] = {{0, false}};
+    uint8_t serves[OMI_RIBBON_COLUMNS_MAX + 1];
+    uint32_t first = e->parts[part].first_region, end = first;
+    for (; end < e->header.region_count && e->part_of[end] == part; end++) {
+        struct omi_ribbon_wish *w = &wishes[probes_of(e->classes[end])];
+        w->there = true;
+        for (uint32_t i = e->first[end]; i < e->first[end + 1]; i++)
+            w->keys += !is_version(e, i);
+    }
+    if (!omi_ribbon_part_plan(wishes, e->layout->more, &e->ribbons[part], serves))
+        return omi_fail(OMEN_INVALID, 0, "a ribbon of %u keys is too large", e->input->count);
+    for (uint32_t r = first; r < end; r++)
+        if (probes_of(e->classes[r]) != 0)
+            e->classes[r] = serves[e->classes[r]];
+    return OMEN_OK;
+}
+
+static omen_err ribbon_parts_size(struct encoding *e, uint32_t count)
+{
+    uint64_t lines = 0;
+    for (uint32_t p = 0, r = 0; p < count; p++) {
+        for (; e->part_of[r] != p; r++)
+            ;
+        e->parts[p].first_region = r;
+        omen_err err = ribbons_plan(e, p);
+        if (err != OMEN_OK)
+            return err;
+        uint64_t n = omi_ribbon_part_bytes(&e->ribbons[p]) / OMI_LINE_BYTES;
+        if (n > UINT32_MAX / OMI_LINE_BYTES || lines + n > UINT32_MAX)
+            return omi_fail(OMEN_INVALID, 0, "a filter of %u keys is too large", e->input->count);
+        e->parts[p].line_count = (uint32_t)n;
+        e->parts[p].first_line = (uint32_t)lines;
+        lines += n;
+    }
+    e->header.part_count = count;
+    e->header.line_count = (uint32_t)lines;
+    return OMEN_OK;
+}
+
 static omen_err parts_size(struct encoding *e, const struct cut *cuts, uint32_t count,
                            uint64_t probes)
 {
@@ -211,7 +262,7 @@ static omen_err parts_size(struct encoding *e, const struct cut *cuts, uint32_t 
         n += n == 0 && e->has_bits; /* for a class that is asked for, and has no keys */
         if (n > UINT32_MAX / OMI_LINE_BYTES || lines + n > UINT32_MAX)
             return omi_fail(OMEN_INVALID, 0, "a filter of %u keys is too large", e->input->count);
-        e->parts[p] = (struct part){to - from, (uint32_t)n, (uint32_t)lines};
+        e->parts[p] = (struct part){to - from, (uint32_t)n, (uint32_t)lines, 0};
         lines += n;
         from = to;
     }
@@ -256,9 +307,12 @@ static omen_err regions_make(struct encoding *e)
     e->bounds = calloc(room, sizeof(*e->bounds));
     e->classes = calloc(room, sizeof(*e->classes));
     e->part_of = calloc(room, sizeof(*e->part_of));
+    if (l->kind == OMI_FILTER_RIBBON)
+        e->ribbons = calloc(parts, sizeof(*e->ribbons));
     uint32_t *first = calloc(room, sizeof(*first));
     if (cuts == NULL || e->parts == NULL || e->bounds == NULL || e->classes == NULL ||
-        e->part_of == NULL || first == NULL) {
+        e->part_of == NULL || first == NULL ||
+        (l->kind == OMI_FILTER_RIBBON && e->ribbons == NULL)) {
         free(first);
         err = omi_fail(OMEN_NO_MEMORY, 0, "a filter's regions");
         goto done;
@@ -266,7 +320,7 @@ static omen_err regions_make(struct encoding *e)
     uint32_t count = parts > 1 ? cuts_find(e, probes, parts, cuts) : 0;
     e->first = first;
     regions_cut(e, laid, cuts, count);
-    err = parts_size(e, cuts, count, probes);
+    err = e->ribbons != NULL ? ribbon_parts_size(e, count + 1) : parts_size(e, cuts, count, probes);
 
 done:
     if (e->first == laid)
@@ -375,9 +429,58 @@ static void region_fill(const struct encoding *e, uint32_t region)
     }
 }
 
-static void parts_fill(struct encoding *e)
+/* The keys' hashes of one class of a part; versions fall out here as far as they are neighbours. */
+static size_t hashes_take(const struct encoding *e, uint32_t part, uint8_t class_code,
+                          uint64_t *hashes)
 {
-    for (uint32_t r = 0; r < e->header.region_count; r++)
+    size_t n = 0;
+    for (uint32_t r = e->parts[part].first_region;
+         r < e->header.region_count && e->part_of[r] == part; r++)
+        for (uint32_t i = e->first[r]; e->classes[r] == class_code && i < e->first[r + 1]; i++)
+            if (n == 0 || e->input->hashes[i] != hashes[n - 1])
+                hashes[n++] = e->input->hashes[i];
+    return n;
+}
+
+static omen_err part_solve(struct encoding *e, uint32_t part, uint64_t *hashes)
+{
+    struct omi_ribbon_part *ribbons = &e->ribbons[part];
+    uint8_t *out = part_bytes(e, part) + OMI_RIBBON_TABLE_BYTES;
+    for (uint32_t c = 0; c < ribbons->count; c++) {
+        struct omi_ribbon *r = &ribbons->at[c];
+        omen_err err = omi_ribbon_solve(r, hashes, hashes_take(e, part, r->columns, hashes), out);
+        if (err != OMEN_OK)
+            return err;
+        out += omi_ribbon_bytes(r);
+    }
+    if (ribbons->count != 0)
+        omi_ribbon_part_put(ribbons, part_bytes(e, part));
+    return OMEN_OK;
+}
+
+static omen_err ribbons_fill(struct encoding *e)
+{
+    uint32_t most = 0, regions = e->header.region_count;
+    omen_err err = OMEN_OK;
+    for (uint32_t p = 0; p < e->header.part_count; p++) {
+        bool last = p + 1 == e->header.part_count;
+        uint32_t end = last ? regions : e->parts[p + 1].first_region;
+        uint32_t keys = e->first[end] - e->first[e->parts[p].first_region];
+        most = keys > most ? keys : most;
+    }
+    uint64_t *hashes = malloc((most + (size_t)1) * sizeof(*hashes));
+    if (hashes == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "a filter's ribbons");
+    for (uint32_t p = 0; p < e->header.part_count && err == OMEN_OK; p++)
+        err = part_solve(e, p, hashes);
+    free(hashes);
+    return err;
+}
+
+static omen_err parts_fill(struct encoding *e)
+{
+    omen_err err = e->ribbons != NULL ? ribbons_fill(e) : OMEN_OK;
+    for (uint32_t r = 0; e->ribbons == NULL && r < e->header.region_count; r++)
         region_fill(e, r);
     for (uint32_t p = 0; p < e->header.part_count; p++) {
         size_t size = (size_t)e->parts[p].line_count * OMI_LINE_BYTES;
@@ -387,6 +490,7 @@ static void parts_fill(struct encoding *e)
         else
             omi_put_u64(e->section + e->places.checks + 8 * (size_t)(p - 1), check);
     }
+    return err;
 }
 
 static uint64_t head_seal(struct encoding *e)
@@ -492,7 +596,7 @@ static omen_err deny_choose(struct encoding *e)
     for (uint32_t i = 0; i < candidates(e) && e->denied_count < OMI_FILTER_DENIED_MAX; i++) {
         const struct omi_filter_sample *c = &e->layout->deny[i];
         uint32_t at = screen_find(s, c->hash);
-        if (s->is_key[at] || !passes(e, &f, c))
+        if ((s->is_key[at] && !OMI_MUTANT(OMI_MUTANT_FILTER_DENIES_KEYS)) || !passes(e, &f, c))
             continue;
         s->is_key[at] = true; /* once is enough */
         e->denied[e->denied_count++] = c->hash;
@@ -573,8 +677,11 @@ omen_err omi_filter_encode(const struct omi_filter_input *input,
                            const struct omi_filter_layout *layout, struct omi_buf *out,
                            struct omi_filter_info *info_out)
 {
-    struct encoding e = {.input = input, .layout = layout};
-    omen_err err = layout_check(layout);
+    struct omi_filter_layout sized = *layout;
+    struct encoding e = {.input = input, .layout = &sized};
+    if (layout->kind == OMI_FILTER_RIBBON) /* for where to cut parts */
+        sized.bits_per_probe = OMI_RIBBON_BITS_PER_HALVING;
+    omen_err err = layout_check(&sized);
     if (err == OMEN_OK)
         err = regions_make(&e);
     if (err == OMEN_OK)
@@ -595,8 +702,9 @@ omen_err omi_filter_encode(const struct omi_filter_input *input,
     bounds_fill(&e);
     prefix_fill(&e);
     directory_fill(&e);
-    parts_fill(&e);
-    err = deny_fill(&e);
+    err = parts_fill(&e);
+    if (err == OMEN_OK)
+        err = deny_fill(&e);
     if (err != OMEN_OK)
         goto done;
     size = head_seal(&e) + (uint64_t)e.header.line_count * OMI_LINE_BYTES;
@@ -606,6 +714,7 @@ omen_err omi_filter_encode(const struct omi_filter_input *input,
 
 done:
     free(e.denied);
+    free(e.ribbons);
     free(e.parts);
     free(e.part_of);
     free(e.classes);

@@ -108,7 +108,7 @@ static bool header_in_range(const struct omi_filter_header *h)
     return h->region_count >= 1 && h->region_count <= OMI_FILTER_REGIONS_MAX &&
            h->part_count >= 1 && h->part_count <= h->region_count &&
            h->part_count <= OMI_FILTER_PARTS_MAX && h->deny_count <= OMI_FILTER_DENIED_MAX &&
-           h->class_code <= (one ? OMI_LINE_PROBES_MAX : 0) &&
+           h->class_code <= (one ? omi_filter_class_max(h->kind) : 0) &&
            (!one || (h->class_code == 0) == (h->line_count == 0)) && h->digest.shift <= SHIFT_MAX &&
            h->prefix_bytes <= OMI_SAMPLE_HEAD_BYTES && h->prefix_probes <= OMI_LINE_PROBES_MAX &&
            layer == (h->prefix_probes != 0) && layer == (h->prefix_line_count != 0);
@@ -128,7 +128,7 @@ omen_err omi_filter_header_decode(const uint8_t in[static OMI_FILTER_HEADER_BYTE
         h->digest = (struct omi_digest){0};
         if (h->class_code == 0)
             return omi_fail(OMEN_CORRUPT, 0, "a filter without probes");
-    } else if (h->format != FORMAT || (in[1] != OMI_FILTER_PLAIN && in[1] != OMI_FILTER_REGIONS)) {
+    } else if (h->format != FORMAT || in[1] < OMI_FILTER_PLAIN || in[1] > OMI_FILTER_RIBBON) {
         return omi_fail(OMEN_UNSUPPORTED, 0, "a filter of format %u, kind %u", in[0], in[1]);
     }
     if (!header_in_range(h))

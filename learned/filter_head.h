@@ -6,6 +6,7 @@
 #define OMI_FILTER_HEAD_H
 
 #include "learned/filter_layout.h"
+#include "learned/ribbon.h"
 
 /* Filter header, format 2: 64 bytes, little-endian.
  *   off len field
@@ -13,7 +14,7 @@
  *     1   1 kind
  *     2   1 class        of the one region; 0 where there are several
  *     3   1 why
- *     4   4 line_count   of all parts
+ *     4   4 line_count   of all parts; a ribbon's are counted in 64 bytes, too
  *     8   8 check        of the head: XXH3 of bytes [16, end), seeded with that of bytes [0, 8)
  *    16   8 part_check   of part 0, seeded with 0
  *    24   8 digest base
@@ -49,6 +50,13 @@ void omi_filter_header_encode(const struct omi_filter_header *h,
 OMEN_MUST_CHECK omen_err omi_filter_header_decode(const uint8_t in[static OMI_FILTER_HEADER_BYTES],
                                                   uint64_t section_bytes,
                                                   struct omi_filter_header *h);
+
+/* The largest class: of probes, or of columns. */
+static inline uint32_t omi_filter_class_max(enum omi_filter_kind kind)
+{
+    return kind == OMI_FILTER_RIBBON ? (uint32_t)OMI_RIBBON_COLUMNS_MAX
+                                     : (uint32_t)OMI_FILTER_PROBES_MAX;
+}
 
 /* Where the parts of a head begin, in this order; all from the counts of the header. */
 struct omi_filter_places {

@@ -21,6 +21,7 @@ struct omi_filter_layout {
     const uint8_t *classes;
     uint32_t region_count; /* >= 1 */
     double bits_per_probe; /* array bits for each key and probe; ribbons ignore it */
+    double more; /* ribbons: the share [0, 1) of keys with one column more than their class */
     uint32_t prefix_bytes; /* 0: no prefix layer, to OMI_SAMPLE_HEAD_BYTES */
     uint32_t prefix_probes;
     double prefix_bits; /* array bits for each distinct prefix */
@@ -33,7 +34,8 @@ struct omi_filter_layout {
 };
 
 /* Appends the section and asks every key of it again; OMEN_CORRUPT when one is denied. OMEN_INVALID
- * for a layout that cannot be. On an error out is as before. */
+ * for a layout that cannot be; OMEN_ABORTED when a ribbon has no solution. On an error out is as
+ * before. */
 OMEN_MUST_CHECK omen_err omi_filter_encode(const struct omi_filter_input *input,
                                            const struct omi_filter_layout *layout,
                                            struct omi_buf *out, struct omi_filter_info *info_out);

@@ -136,7 +136,7 @@ static void tiers_take(struct finder *f)
         by_rank[i] = (struct gap){f->widest[i].rank, i};
     qsort(by_rank, f->widest_count, sizeof(*by_rank), compare_u32); /* by its first member */
     for (uint32_t i = 0; i < a->older_count; i++) {
-        if (!between_keys(a, &a->older[i]))
+        if (!between_keys(a, &a->older[i]) || a->older[i].repeated)
             continue;
         const struct gap *g =
             bsearch(&a->older[i].rank, by_rank, f->widest_count, sizeof(*by_rank), compare_u32);
@@ -156,8 +156,9 @@ static void tiers_take(struct finder *f)
     samples_mark(f);
 }
 
-/* Single gaps hit again and again. Counts are Good-Turing's: what was seen once says little about
- * its gap, unless much of what was seen once is seen again. */
+/* Single gaps hit again and again, by different keys: one key alone is the deny list's. Counts are
+ * Good-Turing's: what was seen once says little about its gap, unless much of what was seen once is
+ * seen again. */
 static void singles_take(struct finder *f)
 {
     const struct omi_plan_axis *a = f->a;
@@ -167,12 +168,12 @@ static void singles_take(struct finder *f)
         double once = of[1] > 0 ? 2 * of[2] / of[1] : 0, least = f->mass_min * a->older_count;
         for (uint32_t i = 0, j; i < a->older_count; i = j) {
             const struct omi_plan_sample *s = &a->older[i];
+            uint32_t n = 0;
             for (j = i;
                  j < a->older_count && a->older[j].rank == s->rank && between_keys(a, &a->older[j]);
                  j++)
-                continue;
-            uint32_t n = j - i;
-            j = n == 0 ? i + 1 : j;
+                n += !a->older[j].repeated;
+            j = j == i ? i + 1 : j;
             if (n == 0 || s->in_gap)
                 continue;
             double count = n == 1 ? once : n == 2 ? (of[2] > 0 ? 1 : 0) : n - 1.0;
@@ -257,7 +258,7 @@ static omen_err cuts_find(struct finder *f)
         return omi_fail(OMEN_NO_MEMORY, 0, "planning a filter");
     struct stretch all = {0, 0, 0, a->count};
     for (uint32_t i = 0; i < a->older_count; i++)
-        if (!a->older[i].in_gap)
+        if (!a->older[i].in_gap && !a->older[i].repeated)
             outside[all.to++] = a->older[i];
     cut_find(f, outside, &all, 0);
     free(outside);
@@ -266,7 +267,28 @@ static omen_err cuts_find(struct finder *f)
 
 /* ---- regions --------------------------------------------------------------------------------- */
 
-static omen_err regions_make(const struct finder *f, struct omi_plan_regions *out)
+/* Regions between two cuts are a cell. */
+static void cells_make(struct finder *f, struct omi_plan_regions *r)
+{
+    uint32_t cell = 0;
+    qsort(f->cuts, f->cut_count, sizeof(*f->cuts), compare_u32);
+    for (uint32_t from = 0, to; from < r->count; from = to) {
+        uint32_t keys = 0;
+        while (cell < f->cut_count && f->cuts[cell] <= r->at[from].first)
+            cell++;
+        for (to = from; to < r->count &&
+                        (to == from || cell == f->cut_count || r->at[to].first < f->cuts[cell]);
+             to++)
+            keys += r->at[to].keys;
+        for (uint32_t i = from; i < to; i++) {
+            r->at[i].cell = r->cell_count;
+            r->at[i].cell_keys = keys;
+        }
+        r->cell_count++;
+    }
+}
+
+static omen_err regions_make(struct finder *f, struct omi_plan_regions *out)
 {
     const struct omi_plan_axis *a = f->a;
     uint32_t most = 1 + f->cut_count + 2 * f->taken_count, count = 0;
@@ -291,6 +313,7 @@ static omen_err regions_make(const struct finder *f, struct omi_plan_regions *ou
         out->at[i].keys = (i + 1 < out->count ? omi_plan_rank(a, out->at[i + 1].first) : a->count) -
                           omi_plan_rank(a, out->at[i].first);
     free(bounds);
+    cells_make(f, out);
     return OMEN_OK;
 }
 
@@ -309,16 +332,34 @@ omen_err omi_plan_regions_find(struct omi_plan_axis *a, struct omi_plan_regions 
     if (err == OMEN_OK) {
         gaps_collect(&f);
         tiers_take(&f);
-        singles_take(&f);
-        err = cuts_find(&f);
+        err = cuts_find(&f); /* what falls into single gaps tells where lookups are dense */
     }
-    if (err == OMEN_OK)
+    if (err == OMEN_OK) {
+        singles_take(&f);
         err = regions_make(&f, out);
+    }
     free(f.widest);
     free(f.tier_of);
     free(f.taken);
     free(f.cuts);
     return err;
+}
+
+/* Cells share out what fell beside gaps among their regions, by keys. */
+static void cells_share(struct omi_plan_regions *r)
+{
+    for (uint32_t from = 0, to; from < r->count; from = to) {
+        double known = 0, unknown = 0;
+        for (to = from; to < r->count && r->at[to].cell == r->at[from].cell; to++) {
+            known += r->at[to].keys > 0 ? r->at[to].known : 0;
+            unknown += r->at[to].keys > 0 ? r->at[to].unknown : 0;
+        }
+        for (uint32_t i = from; i < to; i++) {
+            double part = r->at[i].keys > 0 ? (double)r->at[i].keys / r->at[i].cell_keys : 0;
+            r->at[i].known = part * known;
+            r->at[i].unknown = part * unknown;
+        }
+    }
 }
 
 void omi_plan_regions_count(const struct omi_plan_axis *a, struct omi_plan_regions *r,
@@ -331,9 +372,12 @@ void omi_plan_regions_count(const struct omi_plan_axis *a, struct omi_plan_regio
         const struct omi_plan_sample *s = &a->newer[i];
         while (at + 1 < r->count && r->at[at + 1].first <= s->digest)
             at++;
+        if (s->repeated)
+            continue;
         if (s->known >= prefix_bytes)
             r->at[at].known++;
         else
             r->at[at].unknown++;
     }
+    cells_share(r);
 }

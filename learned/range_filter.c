@@ -1,5 +1,6 @@
 /* range_filter.c - opening a range filter, and asking it. */
 #include "io/base/hash.h"
+#include "io/base/mutant.h"
 #include "learned/range_format.h"
 
 #include <stdlib.h>
@@ -15,61 +16,82 @@ static omen_err damaged(const char *what)
 static omen_err header_take(const uint8_t *h, struct omi_range_filter *f)
 {
     f->kind = (enum omi_range_kind)h[1];
-    f->set.shape.low_bits = h[2];
-    f->set.shape.count = omi_get_u32(h + 4);
-    f->set.shape.top = omi_get_u64(h + 8);
+    f->shape.low_bits = h[2];
+    f->shape.count = omi_get_u32(h + 4);
+    f->shape.top = omi_get_u64(h + 8);
     f->min = omi_get_u64(h + 16);
     f->max = omi_get_u64(h + 24);
     f->knot_count = omi_get_u32(h + 32);
-    f->slots = omi_get_u32(h + 36);
+    f->slots = f->kind == OMI_RANGE_SPLINE ? omi_get_u32(h + 36) : 0;
+    f->shift = f->kind == OMI_RANGE_SPLINE ? 0 : omi_get_u32(h + 36);
     f->codes = omi_get_u32(h + 44);
     f->seed = omi_get_u64(h + 48);
+    f->check = omi_get_u64(h + 56);
     bool spline = f->kind == OMI_RANGE_SPLINE;
-    if (f->set.shape.count < 1 || f->set.shape.count > f->codes || f->codes > OMI_RANGE_KEYS_MAX ||
-        f->set.shape.top >> 62 != 0)
+    if (f->shape.count < 1 || f->shape.count > f->codes || f->codes > OMI_RANGE_KEYS_MAX ||
+        f->shape.top >> 62 != 0)
         return damaged("its counts are out of range");
-    if (f->min > f->max || (f->kind == OMI_RANGE_EXACT && f->set.shape.top != f->max - f->min))
+    if (f->min > f->max || (f->kind == OMI_RANGE_EXACT && f->shape.top != f->max - f->min))
         return damaged("its codes are out of range");
     if (spline ? f->knot_count < 1 || f->knot_count > f->codes || f->slots < 1 ||
                      f->slots > OMI_RANGE_SLOTS_MAX
-               : f->knot_count != 0 || f->slots != 0)
+               : f->knot_count != 0 || f->shift > (f->kind == OMI_RANGE_HASHED ? 63u : 0u))
         return damaged("its knots are out of range");
     return OMEN_OK;
 }
 
 /* Where the parts lie; they fill the section exactly. */
-static omen_err parts_take(const uint8_t *section, size_t size, struct omi_range_filter *f,
-                           const uint8_t **symbols_out)
+static omen_err parts_find(const uint8_t *section, size_t size, struct omi_range_filter *f,
+                           size_t *symbols_off_out)
 {
     uint64_t upper, samples, lows, knots = f->knot_count;
     uint64_t prefix = omi_get_u16(section + 40), symbols = omi_get_u16(section + 42);
-    if (!omi_ef_sizes(&f->set.shape, &upper, &samples, &lows) ||
+    if (!omi_ef_sizes(&f->shape, &upper, &samples, &lows) ||
         size != OMI_RANGE_HEADER_BYTES + upper + 8 * knots + samples + 4 * knots + lows + prefix +
                     symbols)
         return damaged("its parts do not fill the section");
-    f->set.upper = section + OMI_RANGE_HEADER_BYTES;
-    f->knot_codes = f->set.upper + upper;
-    f->set.samples = f->knot_codes + 8 * knots;
-    f->knot_ranks = f->set.samples + samples;
-    f->set.lows = f->knot_ranks + 4 * knots;
-    f->norm.prefix = f->set.lows + lows;
+    f->knot_codes_off = OMI_RANGE_HEADER_BYTES + (size_t)upper;
+    f->samples_off = f->knot_codes_off + 8 * (size_t)knots;
+    f->knot_ranks_off = f->samples_off + (size_t)samples;
+    f->lows_off = f->knot_ranks_off + 4 * (size_t)knots;
+    f->prefix_off = f->lows_off + (size_t)lows;
     f->norm.prefix_size = (uint32_t)prefix;
     f->norm.positions = f->positions;
-    *symbols_out = f->norm.prefix + prefix;
+    *symbols_off_out = f->prefix_off + (size_t)prefix;
     return OMEN_OK;
 }
 
 /* Knots rise in both, from the smallest code at rank 0 to the largest at the top. */
-static omen_err knots_check(const struct omi_range_filter *f)
+static omen_err knots_check(const struct omi_range_view *v)
 {
+    const struct omi_range_filter *f = v->f;
     uint32_t last = f->knot_count - 1;
-    bool good = omi_range_knot_code(f, 0) == f->min && omi_range_knot_rank(f, 0) == 0 &&
-                omi_range_knot_code(f, last) == f->max &&
-                omi_range_knot_rank(f, last) * f->slots == f->set.shape.top;
+    bool good = omi_range_knot_code(v, 0) == f->min && omi_range_knot_rank(v, 0) == 0 &&
+                omi_range_knot_code(v, last) == f->max &&
+                omi_range_knot_rank(v, last) * f->slots == f->shape.top;
     for (uint32_t k = 1; k <= last && good; k++)
-        good = omi_range_knot_code(f, k) > omi_range_knot_code(f, k - 1) &&
-               omi_range_knot_rank(f, k) > omi_range_knot_rank(f, k - 1);
+        good = omi_range_knot_code(v, k) > omi_range_knot_code(v, k - 1) &&
+               omi_range_knot_rank(v, k) > omi_range_knot_rank(v, k - 1);
     return good ? OMEN_OK : damaged("its knots do not rise");
+}
+
+/* All that is behind the header. */
+static omen_err parts_check(const uint8_t *section, size_t size, struct omi_range_filter *f,
+                            uint32_t positions)
+{
+    size_t symbols_off = 0;
+    omen_err err = parts_find(section, size, f, &symbols_off);
+    if (err == OMEN_OK)
+        err = omi_normaliser_decode_whole(&f->norm, positions, section + symbols_off,
+                                          size - symbols_off);
+    if (err != OMEN_OK)
+        return err;
+    struct omi_range_view v = omi_range_view_of(f, section);
+    if (f->kind == OMI_RANGE_SPLINE)
+        err = knots_check(&v);
+    if (err == OMEN_OK && !omi_ef_check(&v.set))
+        err = damaged("its set does not add up");
+    return err;
 }
 
 omen_err omi_range_filter_open(const uint8_t *section, size_t size,
@@ -94,23 +116,26 @@ omen_err omi_range_filter_open(const uint8_t *section, size_t size,
     if (f == NULL)
         return omi_fail(OMEN_NO_MEMORY, 0, "a range filter");
     f->section_bytes = size;
-    const uint8_t *symbols = NULL;
     omen_err err = header_take(section, f);
     if (err == OMEN_OK)
-        err = parts_take(section, size, f, &symbols);
-    if (err == OMEN_OK)
-        err = omi_normaliser_decode_whole(&f->norm, positions, symbols,
-                                          (size_t)(section + size - symbols));
-    if (err == OMEN_OK && f->kind == OMI_RANGE_SPLINE)
-        err = knots_check(f);
-    if (err == OMEN_OK && !omi_ef_check(&f->set))
-        err = damaged("its set does not add up");
+        err = parts_check(section, size, f, positions);
     if (err != OMEN_OK) {
         free(f);
         return err;
     }
     *filter_out = f;
     return OMEN_OK;
+}
+
+omen_err omi_range_filter_again(const struct omi_range_filter *f, const uint8_t *section,
+                                size_t size)
+{
+    struct omi_range_filter *other;
+    omen_err err = omi_range_filter_open(section, size, &other);
+    if (err == OMEN_OK && (size != f->section_bytes || other->check != f->check))
+        err = damaged("it is another than it was");
+    omi_range_filter_close(other);
+    return err;
 }
 
 void omi_range_filter_close(struct omi_range_filter *f)
@@ -123,76 +148,86 @@ size_t omi_range_filter_heap_bytes(const struct omi_range_filter *f)
     return sizeof(*f) + f->norm.position_count * sizeof(f->positions[0]);
 }
 
-void omi_range_filter_describe(const struct omi_range_filter *f, struct omi_range_info *info)
+void omi_range_filter_describe(const struct omi_range_filter *f, const uint8_t *section,
+                               struct omi_range_info *info)
 {
-    *info = (struct omi_range_info){
-        .kind = f->kind, .codes = f->codes, .knots = f->knot_count, .bytes = f->section_bytes};
+    struct omi_range_view v = omi_range_view_of(f, section);
+    *info = (struct omi_range_info){.kind = f->kind,
+                                    .codes = f->codes,
+                                    .knots = f->knot_count,
+                                    .shift = f->shift,
+                                    .bytes = f->section_bytes};
     for (uint32_t k = 1; k < f->knot_count; k++)
-        info->gaps += omi_range_knot_rank(f, k) - omi_range_knot_rank(f, k - 1) == 1;
+        info->gaps += omi_range_knot_rank(&v, k) - omi_range_knot_rank(&v, k - 1) == 1;
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
 
 /* The last knot, from knot k on, whose code is <= code. */
-static uint32_t knot_find(const struct omi_range_filter *f, uint32_t k, uint64_t code)
+static uint32_t knot_find(const struct omi_range_view *v, uint32_t k, uint64_t code)
 {
-    for (uint32_t left = f->knot_count - k; left > 1;) {
+    for (uint32_t left = v->f->knot_count - k; left > 1;) {
         uint32_t half = left / 2;
-        k += omi_range_knot_code(f, k + half) <= code ? half : 0;
+        k += omi_range_knot_code(v, k + half) <= code ? half : 0;
         left -= half;
     }
     return k;
 }
 
-static bool ask_spline(const struct omi_range_filter *f, uint64_t low, uint64_t high)
+static bool ask_spline(const struct omi_range_view *v, uint64_t low, uint64_t high)
 {
-    uint32_t k = knot_find(f, 0, low);
-    uint64_t from = omi_range_spline_at(f, k, low, false);
+    uint32_t k = knot_find(v, 0, low);
+    uint64_t from = omi_range_spline_at(v, k, low, false);
     if (high != low)
-        k = knot_find(f, k, high);
-    uint64_t to = omi_range_spline_at(f, k, high, true);
-    return from <= to && omi_ef_any(&f->set, from, to);
+        k = knot_find(v, k, high);
+    uint64_t to = omi_range_spline_at(v, k, high, true);
+    return from <= to && omi_ef_any(&v->set, from, to);
 }
 
 /* [from, from + more] in the circle of positions; more < range. */
-static bool ask_circle(const struct omi_range_filter *f, uint64_t from, uint64_t more)
+static bool ask_circle(const struct omi_range_view *v, uint64_t from, uint64_t more)
 {
-    uint64_t top = f->set.shape.top;
+    uint64_t top = v->f->shape.top;
     if (more <= top - from)
-        return omi_ef_any(&f->set, from, from + more);
-    return omi_ef_any(&f->set, from, top) || omi_ef_any(&f->set, 0, more - (top - from) - 1);
+        return omi_ef_any(&v->set, from, from + more);
+    return omi_ef_any(&v->set, from, top) || omi_ef_any(&v->set, 0, more - (top - from) - 1);
 }
 
-static bool ask_hashed(const struct omi_range_filter *f, uint64_t low, uint64_t high)
+static bool ask_hashed(const struct omi_range_view *v, uint64_t low, uint64_t high)
 {
-    uint64_t range = f->set.shape.top + 1, block = low / range, off = low % range;
+    low >>= v->f->shift;
+    high >>= v->f->shift;
+    uint64_t range = v->f->shape.top + 1, block = low / range, off = low % range;
     if (high - low >= range)
         return true;
-    uint64_t from = (omi_range_scatter(f->seed, block, range) + off) % range;
+    uint64_t from = (omi_range_scatter(v->f->seed, block, range) + off) % range;
     if (high / range == block)
-        return ask_circle(f, from, high - low);
-    return ask_circle(f, from, range - 1 - off) ||
-           ask_circle(f, omi_range_scatter(f->seed, block + 1, range), high % range);
+        return ask_circle(v, from, high - low);
+    return ask_circle(v, from, range - 1 - off) ||
+           ask_circle(v, omi_range_scatter(v->f->seed, block + 1, range), high % range);
 }
 
-bool omi_range_ask(const struct omi_range_filter *f, uint64_t low, uint64_t high)
+bool omi_range_ask(const struct omi_range_view *v, uint64_t low, uint64_t high)
 {
-    switch (f->kind) {
+    switch (v->f->kind) {
     case OMI_RANGE_EXACT:
-        return omi_ef_any(&f->set, low - f->min, high - f->min);
+        return omi_ef_any(&v->set, low - v->f->min, high - v->f->min);
     case OMI_RANGE_SPLINE:
-        return ask_spline(f, low, high);
+        return ask_spline(v, low, high);
     default:
-        return ask_hashed(f, low, high);
+        return ask_hashed(v, low, high);
     }
 }
 
-bool omi_range_filter_may_hold(const struct omi_range_filter *f, const omen_slice *low,
-                               const omen_slice *high)
+bool omi_range_filter_may_hold(const struct omi_range_filter *f, const uint8_t *section,
+                               const omen_slice *low, const omen_slice *high)
 {
-    uint64_t from = low != NULL ? omi_normalise(&f->norm, low->data, low->size) : 0;
-    uint64_t to = high != NULL ? omi_normalise(&f->norm, high->data, high->size) : UINT64_MAX;
+    struct omi_range_view v = omi_range_view_of(f, section);
+    uint64_t from = low != NULL ? omi_normalise(&v.norm, low->data, low->size) : 0;
+    uint64_t to = high != NULL ? omi_normalise(&v.norm, high->data, high->size) : UINT64_MAX;
     from = from > f->min ? from : f->min;
     to = to < f->max ? to : f->max;
-    return from <= to && omi_range_ask(f, from, to);
+    if (OMI_MUTANT(OMI_MUTANT_RANGE_END_EXCLUSIVE) && high != NULL && to != 0)
+        to--;
+    return from <= to && omi_range_ask(&v, from, to);
 }

@@ -9,9 +9,10 @@
  *   SPLINE  a few straight lines along the keys' distribution, so that all stretches are equally
  *           full, and the wide gaps between keys exactly: right for scans that begin anywhere, of
  *           any length
- *   HASHED  blocks of codes scattered, order kept inside: right for short scans that begin next to
- *           keys (the idea of Costa, Ferragina, Vinciguerra, "Grafite: Taming Adversarial Queries
- *           with Optimal Range Filters", 2024)
+ *   HASHED  blocks of codes scattered, order kept inside: right for scans that begin next to keys and
+ *           are short (the idea of Costa, Ferragina, Vinciguerra, "Grafite: Taming Adversarial
+ *           Queries with Optimal Range Filters", 2024), or not longer than the sampled scans are:
+ *           these decide how many low bits of a code count for nothing
  * Keys that share a code (they differ past what 64 bits can tell) share a position.
  * Integers only: every machine builds and reads the same bytes.
  * Threads: immutable once opened.
@@ -54,6 +55,7 @@ struct omi_range_info {
     enum omi_range_kind kind; /* NONE: not worth while */
     uint32_t codes;           /* distinct */
     uint32_t knots, gaps;     /* SPLINE; gaps: without keys, told exactly */
+    uint32_t shift;           /* HASHED: low bits of codes left out */
     uint64_t bytes;
     uint32_t samples, empty, passed; /* samples; of them truly empty; of these not recognised */
 };
@@ -68,17 +70,22 @@ OMEN_MUST_CHECK omen_err omi_range_filter_build(const struct omi_index_key *keys
 
 /* ---- asking ---- */
 
+/* Refers to nothing in its section, which comes with every question: it may lie elsewhere then. */
 struct omi_range_filter;
 
-/* Of bytes that may be anything; borrowed. OMEN_CORRUPT, OMEN_UNSUPPORTED, OMEN_NO_MEMORY. */
+/* Of bytes that may be anything. OMEN_CORRUPT, OMEN_UNSUPPORTED, OMEN_NO_MEMORY. */
 OMEN_MUST_CHECK omen_err omi_range_filter_open(const uint8_t *section, size_t size,
                                                struct omi_range_filter **filter_out);
+/* Are these bytes, read anew, the section that filter was opened from, and as sound? The same errors.
+ */
+OMEN_MUST_CHECK omen_err omi_range_filter_again(const struct omi_range_filter *filter,
+                                                const uint8_t *section, size_t size);
 void omi_range_filter_close(struct omi_range_filter *filter); /* NULL is fine */
 size_t omi_range_filter_heap_bytes(const struct omi_range_filter *filter);
-void omi_range_filter_describe(const struct omi_range_filter *filter,
+void omi_range_filter_describe(const struct omi_range_filter *filter, const uint8_t *section,
                                struct omi_range_info *info_out);
 /* False: no key k of the table has low <= k <= high. NULL: open on that side; else low <= high. */
-bool omi_range_filter_may_hold(const struct omi_range_filter *filter, const omen_slice *low,
-                               const omen_slice *high);
+bool omi_range_filter_may_hold(const struct omi_range_filter *filter, const uint8_t *section,
+                               const omen_slice *low, const omen_slice *high);
 
 #endif

@@ -30,7 +30,7 @@ struct build {
 struct draft {
     enum omi_range_kind kind;
     struct omi_ef_shape shape;
-    uint32_t slots;
+    uint32_t slots, shift;
     uint32_t *knots; /* ranks; owned */
     uint32_t knot_count;
 };
@@ -58,6 +58,12 @@ static uint32_t codes_bound(const struct build *b, uint64_t code)
             high = middle;
     }
     return low;
+}
+
+static bool codes_any(const struct build *b, uint64_t low, uint64_t high)
+{
+    uint32_t at = codes_bound(b, low);
+    return at < b->count && b->codes[at] <= high;
 }
 
 /* ---- sizes ----------------------------------------------------------------------------------- */
@@ -235,11 +241,41 @@ static omen_err draft_spline(const struct build *b, struct draft *d)
     return OMEN_OK;
 }
 
+/* Millionths of the sampled scans that a hash without the lowest shift bits of codes would pass in
+ * vain: those that come so close to a key, and of the others by chance, one in slots for each
+ * number that they cover. */
+static uint64_t shift_cost(const struct build *b, uint32_t shift, uint32_t slots)
+{
+    const uint64_t million = 1000000;
+    uint64_t cost = 0;
+    for (size_t i = 0; i < b->params->sample_count; i++) {
+        const struct omi_range_sample *s = &b->params->samples[i];
+        uint64_t low = omi_normalise(&b->norm, s->low.data, s->low.size);
+        uint64_t high = omi_normalise(&b->norm, s->high.data, s->high.size);
+        if (low > high || codes_any(b, low, high))
+            continue;
+        uint64_t covers = (high >> shift) - (low >> shift) + 1;
+        bool close = codes_any(b, low >> shift << shift, high | ((UINT64_C(1) << shift) - 1));
+        cost += close || covers >= slots ? million : covers * million / slots;
+    }
+    return cost;
+}
+
 static void draft_hashed(const struct build *b, struct draft *d)
 {
+    enum { SHIFT_MAX = 60, SHIFT_STEP = 2 };
+    uint32_t slots = slots_fit(b, 0);
+    uint64_t least = UINT64_MAX;
     *d = (struct draft){.kind = OMI_RANGE_HASHED};
-    d->shape =
-        (struct omi_ef_shape){.top = (uint64_t)b->count * slots_fit(b, 0) - 1, .count = b->count};
+    for (uint32_t shift = 0; shift <= SHIFT_MAX && b->params->sample_count != 0;
+         shift += SHIFT_STEP) {
+        uint64_t cost = shift_cost(b, shift, slots);
+        if (cost < least) {
+            least = cost;
+            d->shift = shift;
+        }
+    }
+    d->shape = (struct omi_ef_shape){.top = (uint64_t)b->count * slots - 1, .count = b->count};
 }
 
 /* ---- positions ------------------------------------------------------------------------------- */
@@ -274,6 +310,11 @@ static void numbers_sort(struct build *b, uint64_t top)
     }
 }
 
+static uint64_t number_hashed(uint64_t seed, uint64_t code, uint64_t range)
+{
+    return (omi_range_scatter(seed, code / range, range) + code % range) % range;
+}
+
 static void numbers_fill(struct build *b, struct draft *d)
 {
     uint64_t range = d->shape.top + 1;
@@ -287,9 +328,7 @@ static void numbers_fill(struct build *b, struct draft *d)
         break;
     default:
         for (uint32_t i = 0; i < b->count; i++)
-            b->numbers[i] = (omi_range_scatter(b->params->seed, b->codes[i] / range, range) +
-                             b->codes[i] % range) %
-                            range;
+            b->numbers[i] = number_hashed(b->params->seed, b->codes[i] >> d->shift, range);
         numbers_sort(b, d->shape.top);
     }
     uint32_t kept = 1;
@@ -313,7 +352,7 @@ static void header_write(const struct build *b, const struct draft *d, uint8_t *
     omi_put_u64(h + 16, b->codes[0]);
     omi_put_u64(h + 24, b->codes[b->count - 1]);
     omi_put_u32(h + 32, d->knot_count);
-    omi_put_u32(h + 36, d->slots);
+    omi_put_u32(h + 36, d->kind == OMI_RANGE_SPLINE ? d->slots : d->shift);
     omi_put_u16(h + 40, (uint16_t)b->norm.prefix_size);
     omi_put_u16(h + 42, (uint16_t)b->symbols.size);
     omi_put_u32(h + 44, b->count);
@@ -359,22 +398,23 @@ static omen_err draft_try(const struct build *b, const uint8_t *section, size_t 
     omen_err err = omi_range_filter_open(section, size, &f);
     if (err != OMEN_OK)
         return err;
-    omi_range_filter_describe(f, info);
+    struct omi_range_view v = omi_range_view_of(f, section);
+    omi_range_filter_describe(f, section, info);
     for (uint32_t i = 0; i < b->key_count && err == OMEN_OK; i++) {
-        uint64_t code = omi_normalise(&f->norm, b->keys[i].key, b->keys[i].key_size);
-        if (code < f->min || code > f->max || !omi_range_ask(f, code, code)) /* memory may be bad */
+        uint64_t code = omi_normalise(&v.norm, b->keys[i].key, b->keys[i].key_size);
+        if (code < f->min || code > f->max ||
+            !omi_range_ask(&v, code, code)) /* memory may be bad */
             err = omi_fail(OMEN_CORRUPT, 0, "a range filter just built denies one of its keys");
     }
     for (size_t i = 0; i < b->params->sample_count; i++) {
         const struct omi_range_sample *s = &b->params->samples[i];
         if (omi_bytes_compare(s->low.data, s->low.size, s->high.data, s->high.size) > 0)
             continue;
-        uint32_t at = codes_bound(b, omi_normalise(&b->norm, s->low.data, s->low.size));
-        bool empty =
-            at == b->count || b->codes[at] > omi_normalise(&b->norm, s->high.data, s->high.size);
+        bool empty = !codes_any(b, omi_normalise(&b->norm, s->low.data, s->low.size),
+                                omi_normalise(&b->norm, s->high.data, s->high.size));
         info->samples++;
         info->empty += empty;
-        info->passed += empty && omi_range_filter_may_hold(f, &s->low, &s->high);
+        info->passed += empty && omi_range_filter_may_hold(f, section, &s->low, &s->high);
     }
     omi_range_filter_close(f);
     return err;

@@ -7,9 +7,11 @@
 
 #include <stdio.h>
 
-enum { TRIES_MAX = 3, RETRY_US = 500000, STATS_EVERY_US = 10000000, SAMPLE_EVERY = 6 };
-/* Filters' parts are looked after at most so often, and so many brought in at once. */
-enum { FILTERS_EVERY_US = 50000, FILTER_LOADS = 256 };
+enum { TRIES_MAX = 3, RETRY_US = 500000, STATS_EVERY_US = 10000000 };
+/* SAMPLE goes with every so many STATS, when so large a share of it is new. */
+enum { SAMPLE_EVERY = 6, SAMPLE_SHARE = 16 };
+/* Filters' parts are looked after at most so often, and so many times in a row. */
+enum { FILTERS_EVERY_US = 250000, FILTER_CALLS = 8 };
 
 /* What passes by itself: no room on the disk, no memory. Told to those who wait, tried again. */
 static bool passes(omen_err err)
@@ -104,47 +106,76 @@ static void merge_loop(void *arg)
     omi_mutex_unlock(&db->mu);
 }
 
-/* Parts of filters in and out, when somebody asked; not again for a while. */
-static void keep_filters(omen_db *db, uint64_t *due_ns)
+static uint64_t us_until(const omen_db *db, uint64_t due_ns)
 {
     uint64_t now_ns = omi_now_ns(db->env);
-    if (now_ns < *due_ns || !atomic_exchange(&db->filters_asked, false))
-        return;
-    omi_filter_memory_keep(db, FILTER_LOADS);
-    *due_ns = now_ns + UINT64_C(1000) * FILTERS_EVERY_US;
+    return due_ns > now_ns ? (due_ns - now_ns + 999) / 1000 : 0;
 }
 
-/* The interval sync, the STATS file, SAMPLE, and filters' parts. */
+static uint64_t in_us(const omen_db *db, uint64_t us)
+{
+    return omi_now_ns(db->env) + UINT64_C(1000) * us;
+}
+
+struct upkeep {
+    uint64_t stats_ns, filters_ns, synced_ns; /* the first two: when due */
+    uint32_t published;
+};
+
+/* Until the next thing is due, or somebody calls. */
+static void upkeep_wait_locked(omen_db *db, const struct upkeep *u) OMI_REQUIRES(db->mu)
+{
+    uint64_t wait_us = us_until(db, u->stats_ns), sync_ms = db->settings.sync_interval_ms, due_us;
+    if (sync_ms != 0 && (due_us = us_until(db, u->synced_ns + sync_ms * 1000000)) < wait_us)
+        wait_us = due_us;
+    if (atomic_load(&db->tenv.filter_memory.call) != OMI_FILTER_CALL_NONE &&
+        (due_us = us_until(db, u->filters_ns)) < wait_us)
+        wait_us = due_us;
+    if (wait_us != 0)
+        (void)omi_cond_wait_us(&db->upkeep, &db->mu, wait_us);
+}
+
+static void keep_filters(omen_db *db)
+{
+    for (int i = 0; i < FILTER_CALLS && omi_filter_memory_keep(db, UINT32_MAX); i++)
+        ;
+}
+
+static void publish(omen_db *db, struct upkeep *u)
+{
+    omi_mutex_lock(&db->commit);
+    omi_space_look(db);
+    omi_mutex_unlock(&db->commit);
+    omi_stats_publish(db);
+    if (++u->published % SAMPLE_EVERY == 0)
+        omi_sampling_save(db, SAMPLE_SHARE);
+}
+
+/* The interval sync, filters, the STATS file, and SAMPLE. */
 static void upkeep_loop(void *arg)
 {
     omen_db *db = arg;
-    uint64_t stats_due_ns = omi_now_ns(db->env) + UINT64_C(1000) * STATS_EVERY_US;
-    uint64_t filters_due_ns = 0;
-    uint32_t published = 0;
+    struct upkeep u = {.stats_ns = in_us(db, STATS_EVERY_US), .synced_ns = omi_now_ns(db->env)};
     omi_mutex_lock(&db->mu);
     while (!db->closing) {
-        uint64_t wait_us = db->settings.sync_interval_ms != 0
-                               ? (uint64_t)db->settings.sync_interval_ms * 1000
-                               : STATS_EVERY_US;
-        if (wait_us > STATS_EVERY_US)
-            wait_us = STATS_EVERY_US;
-        if (atomic_load(&db->filters_asked) && wait_us > FILTERS_EVERY_US)
-            wait_us = FILTERS_EVERY_US;
-        if (!atomic_load(&db->filters_asked) || omi_now_ns(db->env) < filters_due_ns)
-            (void)omi_cond_wait_us(&db->upkeep, &db->mu, wait_us);
-        bool sync = db->settings.sync_interval_ms != 0 && !db->closing;
+        upkeep_wait_locked(db, &u);
+        uint64_t sync_ns = UINT64_C(1000000) * db->settings.sync_interval_ms;
+        bool sync = sync_ns != 0 && !db->closing && us_until(db, u.synced_ns + sync_ns) == 0;
+        bool filters = atomic_load(&db->tenv.filter_memory.call) != OMI_FILTER_CALL_NONE &&
+                       !db->closing && us_until(db, u.filters_ns) == 0;
         omi_mutex_unlock(&db->mu);
-        keep_filters(db, &filters_due_ns);
-        if (sync && omen_sync(db) != OMEN_OK)
-            omi_say(db->log_file, 0, "the interval sync failed: %s", omen_last_error());
-        if (omi_now_ns(db->env) >= stats_due_ns) {
-            omi_mutex_lock(&db->commit);
-            omi_space_look(db);
-            omi_mutex_unlock(&db->commit);
-            omi_stats_publish(db);
-            if (++published % SAMPLE_EVERY == 0)
-                omi_sampling_save(db);
-            stats_due_ns = omi_now_ns(db->env) + UINT64_C(1000) * STATS_EVERY_US;
+        if (sync) {
+            u.synced_ns = omi_now_ns(db->env);
+            if (omen_sync(db) != OMEN_OK)
+                omi_say(db->log_file, 0, "the interval sync failed: %s", omen_last_error());
+        }
+        if (filters) {
+            keep_filters(db);
+            u.filters_ns = in_us(db, FILTERS_EVERY_US);
+        }
+        if (us_until(db, u.stats_ns) == 0) {
+            publish(db, &u);
+            u.stats_ns = in_us(db, STATS_EVERY_US);
         }
         omi_mutex_lock(&db->mu);
     }

@@ -207,6 +207,8 @@ static omen_err job_run(omen_db *db, struct omi_version *version, struct omi_job
     omen_err err = omi_output_create(db, job->target_level, job->target_age, last, job_entries(job),
                                      &r.output);
     if (err == OMEN_OK)
+        omi_output_replaces(r.output, job);
+    if (err == OMEN_OK)
         err = omi_db_snapshot_seqs(db, &r.snapshots, &r.snapshot_count);
     for (uint32_t i = 0; i < job->segment_count && err == OMEN_OK; i++)
         err = job->segments[i].move ? segment_move(&r, &job->segments[i])

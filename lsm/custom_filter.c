@@ -166,21 +166,37 @@ bool omi_custom_filter_is(const uint8_t *section, size_t size)
            section[1] == OMI_FILTER_CUSTOM;
 }
 
-omen_err omi_custom_filter_decode(const uint8_t *section, size_t size, struct omi_custom_filter *f)
+omen_err omi_custom_filter_peek(const uint8_t *first, size_t first_size, size_t size,
+                                struct omi_custom_filter *f)
 {
     *f = (struct omi_custom_filter){0};
-    if (!omi_custom_filter_is(section, size))
+    if (!omi_custom_filter_is(first, first_size))
         return omi_fail(OMEN_CORRUPT, 0, "a section of %zu bytes that is no policy's filter", size);
-    size_t name_size = omi_get_u16(section + 2), head = head_size(name_size);
-    if (name_size < 1 || name_size > NAME_MAX_BYTES || omi_get_u32(section + 4) != head ||
-        size < head || omi_get_u64(section + 16) != size - head)
+    size_t name_size = omi_get_u16(first + 2), head = head_size(name_size);
+    if (name_size < 1 || name_size > NAME_MAX_BYTES || omi_get_u32(first + 4) != head ||
+        size < head || first_size < head || omi_get_u64(first + 16) != size - head)
         return omi_fail(OMEN_CORRUPT, 0, "a policy's filter whose sizes do not add up");
-    if (omi_get_u64(section + 8) != section_check(section, size))
-        return omi_fail(OMEN_CORRUPT, 0, "a policy's filter does not match its check");
-    f->name = omi_slice(section + OMI_FILTER_HEADER_BYTES, name_size);
-    f->payload = omi_slice(section + head, size - head);
-    f->key_count = omi_get_u32(section + 36);
+    f->name = omi_slice(first + OMI_FILTER_HEADER_BYTES, name_size);
+    f->payload = omi_slice(first + head, size - head);
+    f->key_count = omi_get_u32(first + 36);
     return OMEN_OK;
+}
+
+omen_err omi_custom_filter_decode(const uint8_t *section, size_t size, struct omi_custom_filter *f)
+{
+    omen_err err = omi_custom_filter_peek(section, size, size, f);
+    if (err == OMEN_OK && omi_get_u64(section + 8) != section_check(section, size))
+        err = omi_fail(OMEN_CORRUPT, 0, "a policy's filter does not match its check");
+    if (err != OMEN_OK)
+        *f = (struct omi_custom_filter){0};
+    return err;
+}
+
+bool omi_custom_filter_ours(const struct omi_table_env *tenv, const struct omi_custom_filter *f)
+{
+    const omen_filter_policy *policy = tenv->filter_policy;
+    return policy != NULL &&
+           omi_bytes_equal(f->name.data, f->name.size, policy->name, strlen(policy->name));
 }
 
 omen_err omi_custom_filter_open(struct omi_table_env *tenv, const char *where,
@@ -190,8 +206,7 @@ omen_err omi_custom_filter_open(struct omi_table_env *tenv, const char *where,
     if (err != OMEN_OK)
         return err;
     const omen_filter_policy *policy = tenv->filter_policy;
-    if (policy != NULL &&
-        omi_bytes_equal(f->name.data, f->name.size, policy->name, strlen(policy->name)))
+    if (omi_custom_filter_ours(tenv, f))
         f->policy = policy;
     else if (atomic_fetch_add(&tenv->filters_foreign, 1) == 0)
         omi_say(tenv->log, 1,

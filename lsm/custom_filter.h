@@ -44,6 +44,12 @@ bool omi_custom_filter_is(const uint8_t *section, size_t size);
 /* Bytes that may be anything; 8-byte aligned, as the payload will be. OMEN_CORRUPT. */
 OMEN_MUST_CHECK omen_err omi_custom_filter_decode(const uint8_t *section, size_t size,
                                                   struct omi_custom_filter *filter_out);
+/* From the first bytes of a section of size, its whole head or more: what it says, not checked. */
+OMEN_MUST_CHECK omen_err omi_custom_filter_peek(const uint8_t *first, size_t first_size,
+                                                size_t size, struct omi_custom_filter *filter_out);
+/* Has it the name of the open policy? */
+bool omi_custom_filter_ours(const struct omi_table_env *tenv,
+                            const struct omi_custom_filter *filter);
 /* Decodes, and finds out whether the section is the open policy's. */
 OMEN_MUST_CHECK omen_err omi_custom_filter_open(struct omi_table_env *tenv, const char *where,
                                                 const uint8_t *section, size_t size,

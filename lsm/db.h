@@ -126,7 +126,6 @@ struct omen_db {
     _Atomic uint64_t next_number;
     _Atomic uint64_t iterators;
     _Atomic bool failed;          /* fatal.code != OK, for the write path's first look */
-    _Atomic bool filters_asked;   /* upkeep is to look after the filters' parts */
     _Atomic bool unpaced;         /* no debt worth slowing anybody for */
     _Atomic uint64_t build_bytes; /* table builders' memory */
     struct omi_counters counters;
@@ -201,11 +200,13 @@ OMEN_MUST_CHECK omen_err omi_db_snapshot_seqs(omen_db *db, uint64_t **seqs_out,
 
 /* ---- output.c: tables out of a merge ---- */
 struct omi_output;
-/* level and age of the run that the tables will join; last_level picks codec and filter; run_keys:
- * entries that it is expected to get. */
+/* level and age of the run that the tables will join; last_level picks codec and filter; new_keys:
+ * entries that will come at most. */
 OMEN_MUST_CHECK omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age,
-                                           bool last_level, uint64_t run_keys,
+                                           bool last_level, uint64_t new_keys,
                                            struct omi_output **out);
+/* The tables come in place of the inputs of job, which lives as long; their filters go by that. */
+void omi_output_replaces(struct omi_output *o, const struct omi_job *job);
 struct omi_merge_sink *omi_output_sink(struct omi_output *o);
 /* Closes the table being built, if any: at the end and between segments. */
 OMEN_MUST_CHECK omen_err omi_output_cut(struct omi_output *o);
@@ -274,12 +275,17 @@ void omi_lifetime_decode(omen_db *db, omen_slice bytes);
 /* Replaces the STATS file. */
 void omi_stats_publish(omen_db *db);
 
+/* ---- stats_filter.c ---- */
+void omi_stats_filters(omen_db *db, const struct omi_version *v, struct omen_stats *s);
+void omi_stats_table_filter(const struct omi_table *t, struct omen_table_info *out);
+
 /* ---- sampling.c: SAMPLE ---- */
 /* Rings in proportion to the memory. */
 OMEN_MUST_CHECK omen_err omi_sampling_begin(omen_db *db);
 /* Puts into them, and into the open tables' counts, what SAMPLE holds. */
 void omi_sampling_load(omen_db *db);
-/* Replaces SAMPLE if something has been recorded since. */
-void omi_sampling_save(omen_db *db);
+/* Replaces SAMPLE if something has been recorded since; a share-th of what it would hold (share 0:
+ * anything). */
+void omi_sampling_save(omen_db *db, uint32_t share);
 
 #endif

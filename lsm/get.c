@@ -140,13 +140,13 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
     for (; i < v->run_count && err == OMEN_ABORTED; i++)
         err = lookup_run(db, &v->runs[i], seq, key, hash, fill_cache, stripe, sampled, found);
     omi_grace_leave(&db->tenv.filter_memory.grace, stripe, grace);
-    omi_filter_memory_wanted(db);
     if (sampled && err == OMEN_ABORTED)
         omi_sample_get(db->sample, stripe, key, hash, OMI_SAMPLE_MISS, 0);
     else if (sampled && (err == OMEN_OK || err == OMEN_NOT_FOUND))
         omi_sample_get(db->sample, stripe, key, hash, v->runs[i - 1].level, v->runs[i - 1].age);
     if (err == OMEN_OK)
         omi_count_at(&db->counters, stripe, OMI_COUNT_GET_HITS, 1);
+    omi_filter_memory_wanted(db);
     return err == OMEN_ABORTED ? OMEN_NOT_FOUND : err;
 }
 

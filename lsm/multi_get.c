@@ -187,9 +187,11 @@ static void group_run(struct group *g)
     for (bool more = true; more;) {
         more = false;
         g->read_count = 0;
+        uint32_t grace = omi_grace_enter(&g->db->tenv.filter_memory.grace, g->stripe);
         for (uint32_t i = 0; i < g->count; i++)
             if (g->probes[i].open)
                 next_run(g, &g->probes[i]);
+        omi_grace_leave(&g->db->tenv.filter_memory.grace, g->stripe, grace);
         for (uint32_t i = 0; i < g->count; i++)
             if (g->probes[i].open)
                 want_block(g, &g->probes[i], i);
@@ -226,9 +228,7 @@ omen_err omen_multi_get(omen_db *db, const omen_read_options *options, size_t co
                                .sampled = omi_sample_due(db->sample, n + done + i),
                                .open = true,
                                .read = -1};
-        uint32_t grace = omi_grace_enter(&db->tenv.filter_memory.grace, g.stripe);
         group_run(&g);
-        omi_grace_leave(&db->tenv.filter_memory.grace, g.stripe, grace);
         omi_filter_memory_wanted(db);
         for (uint32_t i = 0; i < g.count; i++) {
             omen_value *value = &values[done + i];

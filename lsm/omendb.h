@@ -450,6 +450,14 @@ typedef struct omen_stats {
     uint64_t range_filter_bytes, range_filter_tables; /* now */
     uint64_t range_filter_asked, range_filter_parked, range_filter_activated;
     uint64_t range_filter_in_vain; /* activated by "maybe", and there was no such key */
+    /* Now: tables by omen_table_filter; what is remembered of lookups and scans, and its memory. */
+    uint64_t filter_tables[8];
+    uint64_t sampled_gets, sampled_scans, sample_bytes;
+    /* What sampled lookups met in the filters of the tables of now; the false positives of an absent
+     * lookup that these promised; those that one more bit must save in each lookup, 0: not known. */
+    uint64_t sampled_probes, sampled_negatives, sampled_false_positives;
+    double filter_promised;
+    double filter_price;
 } omen_stats;
 OMEN_API OMEN_MUST_CHECK omen_err omen_get_stats(omen_db *db, omen_stats *stats_out);
 /* The name of stall_count[index] ("memtables", ...); NULL past the end. */
@@ -457,6 +465,18 @@ OMEN_API const char *omen_stall_name(size_t index);
 /* All statistics as JSON, or as Prometheus text; free with omen_free; NULL when memory is short. */
 OMEN_API char *omen_stats_json(omen_db *db);
 OMEN_API char *omen_stats_prometheus(omen_db *db);
+
+typedef enum omen_table_filter {
+    OMEN_TABLE_FILTER_NONE = 0,    /* or not to be asked: damaged, of another policy */
+    OMEN_TABLE_FILTER_PLAIN = 1,   /* all keys alike */
+    OMEN_TABLE_FILTER_REGIONS = 2, /* bits by region of the key space */
+    OMEN_TABLE_FILTER_RIBBON = 3,
+    OMEN_TABLE_FILTER_CUSTOM = 4 /* of the filter policy */
+} omen_table_filter;
+/* "plain", ...; NULL for what is none. */
+OMEN_API const char *omen_table_filter_name(uint32_t filter);
+/* omen_table_info.filter_why in words; NULL for what is none. */
+OMEN_API const char *omen_filter_why_name(uint32_t why);
 
 /* One table of the current version, for tools. Slices are valid during the callback. */
 typedef struct omen_table_info {
@@ -466,10 +486,40 @@ typedef struct omen_table_info {
     uint32_t level;
     uint32_t index_explicit; /* 1: separators, 0: spline */
     omen_slice first_key, last_key;
+    uint32_t filter; /* omen_table_filter; what follows is 0 where it is not known */
+    uint32_t filter_why;
+    uint32_t filter_parts, filter_regions, filter_gaps; /* gaps: regions without keys */
+    uint32_t filter_prefix_bytes;                       /* of a layer of key prefixes; 0: none */
+    uint32_t filter_denied;                             /* hot false positives that are listed */
+    uint32_t filter_samples;                            /* lookups that it was learned from */
+    uint64_t filter_keys;                               /* distinct */
+    double filter_promised;             /* false positives of an absent lookup like those sampled */
+    double filter_keylike;              /* the same of absent keys spread like the table's */
+    double filter_plain;                /* that a plain filter would have at the same price */
+    double filter_price, filter_weight; /* what it was built for */
+    /* Sampled lookups that came to it, that it answered "no", and "maybe" in vain. */
+    uint64_t sampled_probes, sampled_negatives, sampled_false_positives;
 } omen_table_info;
 /* Calls table for each table, level 1 first, newest run first, in key order. */
 OMEN_API OMEN_MUST_CHECK omen_err omen_list_tables(
     omen_db *db, void (*table)(void *context, const omen_table_info *info), void *context);
+
+/* A region of a table's filter, for tools. The slice is valid during the callback. */
+typedef struct omen_filter_region {
+    size_t struct_bytes;
+    omen_slice first_key; /* where it begins, as far as filters tell keys apart */
+    double width;         /* of the table's key space: all regions' add up to 1 */
+    int32_t probes; /* bits asked (of ribbons: stored a key); 0: always "maybe"; -1: no keys */
+    uint32_t reserved;
+    uint64_t sampled; /* remembered lookups that would come here in vain */
+    /* Sampled lookups of absent keys that came here since the table was opened, and that passed. */
+    uint64_t absent, passed;
+} omen_filter_region;
+/* Calls region for each region of the filter of table number (omen_table_info), in key order; not at
+ * all when there is no filter, or a policy's. OMEN_NOT_FOUND: there is no such table. */
+OMEN_API OMEN_MUST_CHECK omen_err
+omen_filter_regions(omen_db *db, uint64_t number,
+                    void (*region)(void *context, const omen_filter_region *info), void *context);
 
 #ifdef __cplusplus
 }

@@ -39,7 +39,7 @@ omen_err omi_db_prepare(omen_db *db)
     uint64_t capacity = omi_shape_capacity(&db->settings.shape, 1);
     omi_pace_init(&db->pace, capacity);
     atomic_store(&db->unpaced, true);
-    atomic_store(&db->tenv.filter_memory.limit_bytes, db->settings.filter_bytes);
+    omi_filter_memory_limit(&db->tenv.filter_memory, db->settings.filter_bytes);
     omen_err err = omi_cache_create(db->settings.split.cache_bytes, &db->tenv.cache);
     if (err == OMEN_OK)
         err = omi_sampling_begin(db);
@@ -258,7 +258,7 @@ static omen_err finish_writing(omen_db *db)
             save_state(db);
     }
     omi_stats_publish(db);
-    omi_sampling_save(db);
+    omi_sampling_save(db, 0);
     omi_say(db->log_file, 2, "closed");
     return err;
 }

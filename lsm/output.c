@@ -89,7 +89,7 @@ static omen_err output_quantum(struct omi_merge_sink *sink)
 }
 
 omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age, bool last_level,
-                           uint64_t run_keys, struct omi_output **out)
+                           uint64_t new_keys, struct omi_output **out)
 {
     *out = NULL;
     struct omi_output *o = calloc(1, sizeof(*o));
@@ -101,12 +101,7 @@ omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age, bool last_
     o->age = age;
     o->empty = true;
     o->target_bytes = db->settings.split.target_file_bytes;
-    omen_err err =
-        omi_filter_params_begin(db, level, age, last_level, (double)run_keys, &o->filters);
-    if (err != OMEN_OK) {
-        free(o);
-        return err;
-    }
+    omi_filter_params_begin(db, level, age, last_level, (double)new_keys, &o->filters);
     omi_mutex_lock(&db->mu);
     o->range_plan =
         (struct omi_range_plan){.mode = db->settings.range_filter, .upper = !last_level};
@@ -121,7 +116,7 @@ omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age, bool last_
     };
     omi_mutex_unlock(&db->mu);
     omi_range_plan_begin(&o->range_plan, db);
-    err = omi_table_builder_create(&db->tenv, &params, &o->builder);
+    omen_err err = omi_table_builder_create(&db->tenv, &params, &o->builder);
     if (err != OMEN_OK) {
         omi_filter_params_end(&o->filters);
         omi_range_plan_end(&o->range_plan);
@@ -130,6 +125,11 @@ omen_err omi_output_create(omen_db *db, uint32_t level, uint64_t age, bool last_
     }
     *out = o;
     return OMEN_OK;
+}
+
+void omi_output_replaces(struct omi_output *o, const struct omi_job *job)
+{
+    omi_filter_params_replaces(&o->filters, job);
 }
 
 struct omi_merge_sink *omi_output_sink(struct omi_output *o)

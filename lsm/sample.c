@@ -23,10 +23,18 @@ struct omi_sample {
     struct omi_sampled_scan *scans;
     uint64_t get_total, scan_total; /* ever put into the rings: the next goes to total % capacity */
     uint64_t viewed_total;          /* of both, when the view was made */
+    uint64_t generation;            /* of the newest view */
     double recent_gets, recent_scans;
     struct omi_sample_view *view;
+    _Atomic uint64_t *charged; /* NULL: nobody counts the bytes */
     struct stripe stripes[OMI_COUNTER_STRIPES];
 };
+
+/* Of everything but views. */
+static uint64_t fixed_bytes(const struct omi_sample *s)
+{
+    return sizeof(*s) + s->get_capacity * sizeof(*s->gets) + s->scan_capacity * sizeof(*s->scans);
+}
 
 omen_err omi_sample_create(uint32_t gets, uint32_t scans, struct omi_sample **out)
 {
@@ -57,6 +65,8 @@ void omi_sample_destroy(struct omi_sample *s)
     if (s == NULL)
         return;
     omi_sample_view_unref(s->view);
+    if (s->charged != NULL)
+        atomic_fetch_sub(s->charged, fixed_bytes(s));
     for (uint32_t i = 0; i < OMI_COUNTER_STRIPES; i++)
         omi_mutex_fini(&s->stripes[i].mu);
     omi_mutex_fini(&s->mu);
@@ -65,9 +75,18 @@ void omi_sample_destroy(struct omi_sample *s)
     free(s);
 }
 
-uint64_t omi_sample_bytes(const struct omi_sample *s)
+void omi_sample_charge(struct omi_sample *s, _Atomic uint64_t *counter)
 {
-    return sizeof(*s) + s->get_capacity * sizeof(*s->gets) + s->scan_capacity * sizeof(*s->scans);
+    s->charged = counter;
+    atomic_fetch_add(counter, fixed_bytes(s));
+}
+
+uint64_t omi_sample_bytes(struct omi_sample *s)
+{
+    omi_mutex_lock(&s->mu);
+    uint64_t bytes = fixed_bytes(s) + (s->view != NULL ? s->view->bytes : 0);
+    omi_mutex_unlock(&s->mu);
+    return bytes;
 }
 
 void omi_sample_set_every(struct omi_sample *s, uint32_t bits)
@@ -163,12 +182,21 @@ uint64_t omi_sample_recorded(struct omi_sample *s)
     return total;
 }
 
-/* ---- copies ---------------------------------------------------------------------------------- */
-
 static uint32_t held(uint64_t total, uint32_t capacity)
 {
     return total < capacity ? (uint32_t)total : capacity;
 }
+
+void omi_sample_held(struct omi_sample *s, uint64_t *gets_out, uint64_t *scans_out)
+{
+    stripes_empty(s);
+    omi_mutex_lock(&s->mu);
+    *gets_out = held(s->get_total, s->get_capacity);
+    *scans_out = held(s->scan_total, s->scan_capacity);
+    omi_mutex_unlock(&s->mu);
+}
+
+/* ---- copies ---------------------------------------------------------------------------------- */
 
 static omen_err rings_copy_locked(struct omi_sample *s, struct omi_sample_rings *out)
     OMI_REQUIRES(s->mu)
@@ -215,6 +243,8 @@ void omi_sample_restore(struct omi_sample *s, const struct omi_sample_rings *rin
     if (omi_sample_copy(s, &since) != OMEN_OK)
         return;
     omi_mutex_lock(&s->mu);
+    struct omi_sample_view *old = s->view; /* of what was there without these */
+    s->view = NULL;
     s->get_total = s->scan_total = 0;
     for (uint32_t i = 0; i < rings->get_count; i++)
         get_put(s, &rings->gets[i]);
@@ -225,6 +255,7 @@ void omi_sample_restore(struct omi_sample *s, const struct omi_sample_rings *rin
     for (uint32_t i = 0; i < since.scan_count; i++)
         scan_put(s, &since.scans[i]);
     omi_mutex_unlock(&s->mu);
+    omi_sample_view_unref(old);
     omi_sample_rings_fini(&since);
 }
 
@@ -235,7 +266,9 @@ static int head_compare(const uint8_t *a, uint16_t a_size, const uint8_t *b, uin
     size_t n = a_size < b_size ? a_size : b_size;
     n = n < OMI_SAMPLE_HEAD_BYTES ? n : OMI_SAMPLE_HEAD_BYTES;
     int c = memcmp(a, b, n);
-    return c != 0 || n == OMI_SAMPLE_HEAD_BYTES ? c : (int)a_size - (int)b_size;
+    if (c == 0 && n < OMI_SAMPLE_HEAD_BYTES) /* beyond a head nothing is known */
+        c = (int)a_size - (int)b_size;
+    return (c > 0) - (c < 0);
 }
 
 static int compare_gets(const void *a, const void *b)
@@ -270,12 +303,18 @@ static struct omi_sample_view *view_current_locked(struct omi_sample *s) OMI_REQ
     return s->view;
 }
 
-static struct omi_sample_view *view_make(const struct omi_sample_rings *rings)
+static struct omi_sample_view *view_make(const struct omi_sample_rings *rings,
+                                         _Atomic uint64_t *charged)
 {
     struct omi_sample_view *v = calloc(1, sizeof(*v));
     if (v == NULL)
         return NULL;
     atomic_init(&v->refs, 2); /* the caller's and the sample's */
+    v->bytes =
+        sizeof(*v) + rings->get_count * sizeof(*v->gets) + rings->scan_count * sizeof(*v->scans);
+    v->charged = charged;
+    if (charged != NULL)
+        atomic_fetch_add(charged, v->bytes);
     v->gets = rings->gets;
     v->scans = rings->scans;
     v->get_count = rings->get_count;
@@ -298,7 +337,7 @@ struct omi_sample_view *omi_sample_view_ref(struct omi_sample *s)
     omi_mutex_unlock(&s->mu);
     if (v != NULL || err != OMEN_OK)
         return v;
-    v = view_make(&rings); /* sorted without the lock; two at once do no harm */
+    v = view_make(&rings, s->charged); /* sorted without the lock; two at once do no harm */
     if (v == NULL) {
         omi_sample_rings_fini(&rings);
         return NULL;
@@ -306,7 +345,7 @@ struct omi_sample_view *omi_sample_view_ref(struct omi_sample *s)
     v->scans_per_get = scans_per_get;
     omi_mutex_lock(&s->mu);
     struct omi_sample_view *old = s->view;
-    v->generation = old != NULL ? old->generation + 1 : 1;
+    v->generation = ++s->generation;
     s->view = v;
     s->viewed_total = total;
     omi_mutex_unlock(&s->mu);
@@ -318,6 +357,8 @@ void omi_sample_view_unref(struct omi_sample_view *v)
 {
     if (v == NULL || atomic_fetch_sub_explicit(&v->refs, 1, memory_order_acq_rel) != 1)
         return;
+    if (v->charged != NULL)
+        atomic_fetch_sub(v->charged, v->bytes);
     free(v->gets);
     free(v->scans);
     free(v);
@@ -325,13 +366,14 @@ void omi_sample_view_unref(struct omi_sample_view *v)
 
 /* ---- what a file is asked for in vain -------------------------------------------------------- */
 
-static uint32_t lower_bound(const struct omi_sample_view *v, omen_slice key)
+/* The first that compares with key as more than past: -1: not before key; 0: after it. */
+static uint32_t bound(const struct omi_sample_view *v, omen_slice key, int past)
 {
     uint32_t low = 0, high = v->get_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         const struct omi_filter_sample *k = &v->gets[middle].key;
-        if (omi_sample_compare(k->head, k->key_size, key) < 0)
+        if (omi_sample_compare(k->head, k->key_size, key) <= past)
             low = middle + 1;
         else
             high = middle;
@@ -349,12 +391,10 @@ omen_err omi_sample_absent(const struct omi_sample_view *v, omen_slice smallest,
                            uint32_t level, uint64_t age, struct omi_filter_sample **out,
                            size_t *count_out)
 {
-    uint32_t from = lower_bound(v, smallest), end = from;
+    uint32_t from = bound(v, smallest, -1), end = bound(v, largest, 0);
     size_t count = 0;
     *count_out = 0;
-    while (end < v->get_count &&
-           omi_sample_compare(v->gets[end].key.head, v->gets[end].key.key_size, largest) <= 0)
-        end++;
+    end = end > from ? end : from;
     const struct omi_sampled_get **chosen = NULL;
     if (out != NULL) {
         *out = NULL;

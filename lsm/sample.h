@@ -18,7 +18,7 @@
 
 #include <stdatomic.h>
 
-enum { OMI_SAMPLE_MISS = 255, OMI_SAMPLE_EVERY_BITS = 6, OMI_SAMPLE_PRIOR = 64 };
+enum { OMI_SAMPLE_MISS = 255, OMI_SAMPLE_EVERY_BITS = 6 };
 
 struct omi_sampled_get {
     struct omi_filter_sample key;
@@ -38,8 +38,12 @@ struct omi_sample;
 OMEN_MUST_CHECK omen_err omi_sample_create(uint32_t gets, uint32_t scans,
                                            struct omi_sample **sample_out);
 void omi_sample_destroy(struct omi_sample *sample);
-uint64_t omi_sample_bytes(const struct omi_sample *sample); /* of memory, views aside */
-uint64_t omi_sample_recorded(struct omi_sample *sample);    /* so far, gets and scans */
+/* From now on the memory of rings and views is part of *counter. */
+void omi_sample_charge(struct omi_sample *sample, _Atomic uint64_t *counter);
+uint64_t omi_sample_bytes(struct omi_sample *sample);    /* of memory, the view in force included */
+uint64_t omi_sample_recorded(struct omi_sample *sample); /* so far, gets and scans */
+/* What the rings hold now. */
+void omi_sample_held(struct omi_sample *sample, uint64_t *gets_out, uint64_t *scans_out);
 /* Tests: one in 2^bits instead of 64; 0: every one. */
 void omi_sample_set_every(struct omi_sample *sample, uint32_t bits);
 
@@ -59,13 +63,15 @@ void omi_sample_scan(struct omi_sample *sample, unsigned stripe, omen_slice star
 struct omi_sample_view {
     _Atomic uint32_t refs;
     uint32_t get_count, scan_count;
-    uint64_t generation; /* rises from view to view */
+    uint64_t generation;       /* rises from view to view */
+    _Atomic uint64_t *charged; /* NULL: nobody counts its bytes */
+    uint64_t bytes;
     double scans_per_get;
     struct omi_sampled_get *gets;   /* by key head, then arrival */
     struct omi_sampled_scan *scans; /* by start, then arrival */
 };
-/* The newest view; made anew when a sixteenth is new. NULL when memory is short: as without
- * samples. */
+/* The newest view; made anew when a sixteenth is new, and 64 at least. NULL when memory is short: as
+ * without samples. */
 struct omi_sample_view *omi_sample_view_ref(struct omi_sample *sample);
 void omi_sample_view_unref(struct omi_sample_view *view);
 

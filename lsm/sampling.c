@@ -8,17 +8,15 @@
 
 #include <stdlib.h>
 
-enum { MEMORY_SHARE = 64, GETS_MIN = 1024, GETS_MAX = 1 << 20, FILE_BYTES_MAX = 256 << 20 };
+enum { MEMORY_SHARE = 128, GETS_MIN = 1024, GETS_MAX = 1 << 20, FILE_BYTES_MAX = 256 << 20 };
 
 omen_err omi_sampling_begin(omen_db *db)
 {
-    /* A quarter as many scans: five get's worth of memory for four gets and a scan. */
-    uint64_t gets =
-        db->settings.split.memory_bytes / MEMORY_SHARE / sizeof(struct omi_sampled_get) * 3 / 4;
+    uint64_t gets = db->settings.split.memory_bytes / MEMORY_SHARE / sizeof(struct omi_sampled_get);
     gets = gets < GETS_MIN ? GETS_MIN : gets > GETS_MAX ? GETS_MAX : gets;
     omen_err err = omi_sample_create((uint32_t)gets, (uint32_t)gets / 4, &db->sample);
     if (err == OMEN_OK)
-        atomic_fetch_add(&db->tenv.open_metadata_bytes, omi_sample_bytes(db->sample));
+        omi_sample_charge(db->sample, &db->tenv.open_metadata_bytes);
     return err;
 }
 
@@ -85,12 +83,14 @@ void omi_sampling_load(omen_db *db)
     db->sample_saved = omi_sample_recorded(db->sample);
 }
 
-void omi_sampling_save(omen_db *db)
+void omi_sampling_save(omen_db *db, uint32_t share)
 {
     struct omi_sample_image image = {0};
     struct omi_buf out = {0};
-    uint64_t recorded = omi_sample_recorded(db->sample);
-    if (recorded == db->sample_saved)
+    uint64_t recorded = omi_sample_recorded(db->sample), gets, scans;
+    omi_sample_held(db->sample, &gets, &scans);
+    if (recorded == db->sample_saved ||
+        (share != 0 && recorded - db->sample_saved < (gets + scans) / share))
         return;
     struct omi_view *view = omi_view_ref(db);
     omen_err err = counts_gather(view->version, &image);

@@ -14,6 +14,7 @@
  * filter's answer.
  */
 #include "io/base/coding.h"
+#include "io/base/mutant.h"
 #include "lsm/db.h"
 
 #include <stdlib.h>
@@ -228,9 +229,13 @@ static bool may_hold(struct omen_iter *it, const struct source *s, const omen_sl
 {
     omen_slice key = bound_key(it);
     const omen_slice *bound = it->has_bound ? &key : NULL;
+    struct omi_grace *grace = &it->db->tenv.filter_memory.grace;
+    uint32_t phase = omi_grace_enter(grace, it->stripe);
+    bool may = it->direction == FORWARD ? omi_run_cursor_may_hold(&s->at.run, bound, limit)
+                                        : omi_run_cursor_may_hold(&s->at.run, limit, bound);
+    omi_grace_leave(grace, it->stripe, phase);
     it->counts.asked++;
-    return it->direction == FORWARD ? omi_run_cursor_may_hold(&s->at.run, bound, limit)
-                                    : omi_run_cursor_may_hold(&s->at.run, limit, bound);
+    return may;
 }
 
 /* Nothing to be found up to where the scan may go: neither positioned nor asked again. */
@@ -294,7 +299,7 @@ static bool parked_pass(struct omen_iter *it, omen_slice key)
     bool pass = true;
     for (uint32_t i = 0; i < it->source_count; i++) {
         struct source *s = &it->sources[i];
-        if (!s->parked || !may_hold(it, s, &key))
+        if (!s->parked || !may_hold(it, s, &key) || OMI_MUTANT(OMI_MUTANT_PARKED_KEY_MISSED))
             continue;
         activate(it, s);
         pass = false;
@@ -343,6 +348,8 @@ static void counts_add(struct omen_iter *it)
     for (size_t i = 0; i < sizeof(add) / sizeof(add[0]); i++)
         if (add[i].n != 0)
             omi_count_at(&it->db->counters, it->stripe, add[i].which, add[i].n);
+    if (it->counts.asked != 0)
+        omi_filter_memory_wanted(it->db);
     memset(&it->counts, 0, sizeof(it->counts));
 }
 

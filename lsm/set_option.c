@@ -46,8 +46,7 @@ omen_err omen_set_option(omen_db *db, const char *name, const char *value)
         db->settings.range_filter = settings.range_filter;
         db->settings.filter_bytes = settings.filter_bytes;
         db->settings.sync_interval_ms = settings.sync_interval_ms;
-        atomic_store(&db->tenv.filter_memory.limit_bytes, settings.filter_bytes);
-        atomic_store(&db->filters_asked, true);
+        omi_filter_memory_limit(&db->tenv.filter_memory, settings.filter_bytes);
         omi_db_rebalance_locked(db, 0);
         omi_cond_broadcast(&db->work);
         omi_cond_broadcast(&db->upkeep);
@@ -55,7 +54,5 @@ omen_err omen_set_option(omen_db *db, const char *name, const char *value)
         omi_say(db->log_file, 2, "option %s is %s now", name, value);
     }
     omi_mutex_unlock(&db->install);
-    if (err == OMEN_OK && db->upkeep_thread == NULL)
-        omi_filter_memory_keep(db, 0); /* filter_bytes may be less */
     return err;
 }

@@ -192,6 +192,7 @@ static void gather(omen_db *db, omen_stats *s)
     omi_mutex_unlock(&db->mu);
     gather_tables(view->version, s);
     gather_memory(db, view, s);
+    omi_stats_filters(db, view->version, s);
     s->uptime_us = (omi_now_ns(db->env) - db->opened_ns) / 1000;
     s->last_seq = atomic_load(&db->visible_seq);
     s->iterators = atomic_load(&db->iterators);
@@ -256,6 +257,7 @@ omen_err omen_list_tables(omen_db *db, void (*table)(void *context, const omen_t
                                     .index_explicit = p->index.is_explicit,
                                     .first_key = run->files[j]->smallest,
                                     .last_key = run->files[j]->largest};
+            omi_stats_table_filter(run->tables[j], &info);
             table(context, &info);
         }
     }

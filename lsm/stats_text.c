@@ -51,6 +51,22 @@ static omen_err json_stalls(struct omi_buf *out, const omen_stats *s)
     return err == OMEN_OK ? omi_buf_printf(out, "},\n") : err;
 }
 
+/* What filters are like now, and what is remembered of lookups. */
+static omen_err json_filters(struct omi_buf *out, const omen_stats *s)
+{
+    omen_err err = OBJECT(out, "sample", {"gets", s->sampled_gets}, {"scans", s->sampled_scans},
+                          {"bytes", s->sample_bytes}, {"probes", s->sampled_probes},
+                          {"negatives", s->sampled_negatives},
+                          {"false_positives", s->sampled_false_positives});
+    if (err == OMEN_OK)
+        err = omi_buf_printf(out, "  \"filters\": {\"price\": %.6g, \"promised\": %.6g",
+                             s->filter_price, s->filter_promised);
+    for (uint32_t k = 0; omen_table_filter_name(k) != NULL && err == OMEN_OK; k++)
+        err = omi_buf_printf(out, ", \"%s\": %" PRIu64, omen_table_filter_name(k),
+                             s->filter_tables[k]);
+    return err == OMEN_OK ? omi_buf_printf(out, "},\n") : err;
+}
+
 static omen_err json_reads(struct omi_buf *out, const omen_stats *s)
 {
     omen_err err = OBJECT(out, "get", {"count", s->gets}, {"hits", s->get_hits},
@@ -74,6 +90,8 @@ static omen_err json_reads(struct omi_buf *out, const omen_stats *s)
                      {"tables", s->range_filter_tables}, {"asked", s->range_filter_asked},
                      {"parked", s->range_filter_parked}, {"activated", s->range_filter_activated},
                      {"in_vain", s->range_filter_in_vain});
+    if (err == OMEN_OK)
+        err = json_filters(out, s);
     if (err == OMEN_OK)
         err = OBJECT(
             out, "index", {"bytes", s->index_bytes}, {"keys", s->index_keys},
@@ -145,6 +163,23 @@ static omen_err metric(struct omi_buf *out, const char *name, const char *type, 
                           name, help, name, type, name, value);
 }
 
+static omen_err metric_filters(struct omi_buf *out, const omen_stats *s)
+{
+    omen_err err = omi_buf_printf(
+        out,
+        "# HELP omendb_filter_price False positives a lookup that one more bit must save\n"
+        "# TYPE omendb_filter_price gauge\nomendb_filter_price %.6g\n"
+        "# HELP omendb_filter_promised False positives of an absent lookup, as filters promised\n"
+        "# TYPE omendb_filter_promised gauge\nomendb_filter_promised %.6g\n"
+        "# HELP omendb_filter_tables Tables by their kind of filter\n"
+        "# TYPE omendb_filter_tables gauge\n",
+        s->filter_price, s->filter_promised);
+    for (uint32_t k = 0; omen_table_filter_name(k) != NULL && err == OMEN_OK; k++)
+        err = omi_buf_printf(out, "omendb_filter_tables{filter=\"%s\"} %" PRIu64 "\n",
+                             omen_table_filter_name(k), s->filter_tables[k]);
+    return err;
+}
+
 static omen_err metric_levels(struct omi_buf *out, const omen_stats *s)
 {
     omen_err err = omi_buf_printf(out, "# HELP omendb_level_bytes Bytes of tables in a level\n"
@@ -203,9 +238,18 @@ char *omen_stats_prometheus(omen_db *db)
         {"index_keys", "gauge", "Entries that the block indexes cover", s.index_keys},
         {"disk_low", "gauge", "1 while writes are refused for want of disk space", s.disk_low},
         {"memtable_bytes", "gauge", "Bytes of memtables", s.memory_memtables},
+        {"sampled_gets", "gauge", "Lookups that are remembered", s.sampled_gets},
+        {"sampled_scans", "gauge", "Scans that are remembered", s.sampled_scans},
+        {"sample_bytes", "gauge", "Bytes of memory of what is remembered", s.sample_bytes},
+        {"sampled_filter_negatives", "gauge", "Sampled lookups that filters of now answered no",
+         s.sampled_negatives},
+        {"sampled_filter_false_positives", "gauge",
+         "Sampled lookups that filters of now answered maybe in vain", s.sampled_false_positives},
     };
     for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]) && err == OMEN_OK; i++)
         err = metric(&out, metrics[i].name, metrics[i].type, metrics[i].help, metrics[i].value);
+    if (err == OMEN_OK)
+        err = metric_filters(&out, &s);
     if (err == OMEN_OK)
         err = metric_levels(&out, &s);
     if (err != OMEN_OK) {

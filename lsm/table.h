@@ -114,8 +114,8 @@ uint32_t omi_table_blocks(const struct omi_table *table);
 
 bool omi_table_has_range_filter(const struct omi_table *table);
 /* May a key of [low, high] be there? NULL: open on that side; else low <= high. By the table's bounds,
- * then by its range filter. */
-bool omi_table_may_hold_range(const struct omi_table *table, const omen_slice *low,
+ * then by its range filter. Inside the grace of the filters' memory. */
+bool omi_table_may_hold_range(struct omi_table *table, const omen_slice *low,
                               const omen_slice *high);
 
 /* The stages of a point lookup; get runs them in a row, multi_get side by side. */
@@ -124,6 +124,8 @@ bool omi_table_has_filter(const struct omi_table *table);
 bool omi_table_may_hold(struct omi_table *table, omen_slice key, uint64_t key_hash,
                         struct omi_filter_route *route_out);
 void omi_table_filter_info(const struct omi_table *table, struct omi_filter_info *info_out);
+/* What of the filter is always in memory. */
+const struct omi_filter *omi_table_filter(const struct omi_table *table);
 
 /* What sampled lookups met in a table with a filter; counted since it was written. */
 enum omi_sampled { OMI_SAMPLED_NEGATIVE, OMI_SAMPLED_FALSE_POSITIVE, OMI_SAMPLED_HELD };

@@ -1,31 +1,47 @@
 /*
- * table_filter.h - a table's filter in memory: a head, and parts that come and go.
+ * table_filter.h - a table's filters in memory: a head, and parts that come and go. The range filter is
+ * one part more, behind those of the filter.
  * Path:    get -> run -> [table filter] -> block index; filter_memory.h decides what stays.
- * Bytes:   docs/format-filter.md. A section of format 1 and a user's filter are kept whole, as heads.
- * Errors:  a damaged head is dropped ("maybe" for all); so is a damaged part, alone.
+ * Bytes:   docs/format-filter.md. A section of format 1 and a user's filter are one part, the whole.
+ * Errors:  a head that cannot be read fails the opening of its table; a part comes later then. What is
+ *          damaged, twice, is dropped: a head ("maybe" for all), or a part alone. Counted, and told.
  */
 #ifndef OMI_TABLE_FILTER_H
 #define OMI_TABLE_FILTER_H
 
+#include "learned/range_filter.h"
 #include "lsm/custom_filter.h"
 #include "memtier/extent.h"
 
 struct omi_table_part {
     _Atomic(const uint8_t *) bytes; /* NULL: not in memory */
-    struct omi_extent *extent;      /* the keeper's */
-    _Atomic uint8_t used, wanted;   /* since the keeper came by */
-    bool damaged;
+    struct omi_extent *extent;      /* that they are in; the filter memory's mu */
+    _Atomic uint8_t used, wanted;   /* since the clock turned: asked; asked in vain, to 255 */
+    _Atomic uint8_t damaged;        /* never to come */
+    uint8_t idle;                   /* turns without use; mu */
+    uint8_t failures, rest;         /* loads that failed in a row, calls to sit out; the keeper's */
+};
+
+/* Of sampled lookups of absent keys in a region of a filter, and of those the passed ones. */
+struct omi_region_counts {
+    _Atomic uint32_t absent, passed;
 };
 
 struct omi_table_filter {
     struct omi_filter filter;        /* kind NONE: "maybe" */
     struct omi_custom_filter custom; /* where kind is CUSTOM */
     bool foreign;                    /* sound, and another policy's */
-    struct omi_extent *head;
+    bool damaged;                    /* and not used */
+    bool whole;                      /* one part: the whole section, under the footer's check */
+    struct omi_extent *head;         /* NULL: a user's filter needs none */
     struct omi_table_part *parts;
-    uint32_t part_count;              /* of those that come and go */
-    _Atomic uint32_t sampled[3];      /* by enum omi_sampled */
-    _Atomic uint32_t *sampled_region; /* pairs by region: absent, passed; NULL: one region */
+    uint32_t part_count;  /* of those that come and go, the range filter's among them */
+    uint32_t point_parts; /* without it */
+    _Atomic(struct omi_range_filter *) range; /* made with the first load, kept */
+    struct omi_table *next, *prev;            /* the filter memory's ring */
+    _Atomic uint32_t sampled[3];              /* by enum omi_sampled */
+    /* made when there is something to count in several regions */
+    _Atomic(struct omi_region_counts *) sampled_regions;
 };
 
 /* Reads the head, and the parts that there is room for. heap_bytes gets what lies beside extents. */
@@ -34,11 +50,14 @@ void omi_table_filter_close(struct omi_table *table);
 bool omi_table_filter_may_hold(struct omi_table *table, omen_slice key, uint64_t hash,
                                struct omi_filter_route *route_out);
 
-/* For the keeper. Loading does nothing to a damaged part; false: there is no room, or no memory, or
- * the file cannot be read just now. */
-bool omi_table_part_load(struct omi_table *table, uint32_t part);
-/* The bytes it frees, when all readers have left. */
-uint64_t omi_table_part_evict(struct omi_table *table, uint32_t part);
+/* Does the range filter say otherwise? */
+bool omi_table_filter_may_hold_range(struct omi_table *table, const omen_slice *low,
+                                     const omen_slice *high);
+
+/* For the keeper: brings a part in. OMEN_ABORTED: there is no room. After OMEN_CORRUPT it will not be
+ * asked for again; after another failure, not for a while. */
+OMEN_MUST_CHECK omen_err omi_table_part_load(struct omi_table *table, uint32_t part);
+/* 0: it has nothing to load. */
 uint64_t omi_table_part_bytes(const struct omi_table *table, uint32_t part);
 
 #endif

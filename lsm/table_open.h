@@ -22,14 +22,15 @@ struct omi_table {
     struct omi_table_footer footer;
     struct omi_table_props props;
     struct omi_table_filter filter;
-    struct omi_extent *range_extent; /* NULL: absent or damaged */
-    struct omi_range_filter *range;  /* NULL: only the bounds are known */
     struct omi_extent *index_extent; /* NULL: damaged */
     struct omi_index *index;         /* NULL: walked */
     struct omi_walked_block *walked;
     uint32_t blocks;
     size_t heap_bytes;
 };
+
+/* table_counts.c */
+void omi_table_counts_fini(struct omi_table *t);
 
 /* size bytes at off, exactly; aligned reads are this function's care. OMEN_CORRUPT at a short file.
  */

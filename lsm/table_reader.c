@@ -65,9 +65,8 @@ omen_err omi_table_twice(struct omi_table *t, omen_err (*step)(struct omi_table 
 static omen_err section_load(struct omi_table *t, enum omi_table_section which,
                              enum omi_extent_kind kind, struct omi_extent **out)
 {
-    static const char *const names[OMI_SECTIONS] = {[OMI_SECTION_FILTER] = "filter",
-                                                    [OMI_SECTION_INDEX] = "index",
-                                                    [OMI_SECTION_RANGE_FILTER] = "range filter"};
+    static const char *const names[OMI_SECTIONS] = {
+        [OMI_SECTION_FILTER] = "filter", [OMI_SECTION_INDEX] = "index"};
     const struct omi_section_place *s = &t->footer.sections[which];
     omen_err err = omi_extent_create(&t->tenv->extents, kind, (size_t)s->size, out);
     if (err == OMEN_OK)
@@ -136,33 +135,6 @@ static omen_err open_props(struct omi_table *t)
         omi_table_props_fini(&t->props);
         return omi_fail(OMEN_CORRUPT, 0, "%s: its smallest key lies after its largest", t->name);
     }
-    return OMEN_OK;
-}
-
-static omen_err range_load(struct omi_table *t)
-{
-    omi_extent_destroy(t->range_extent);
-    omen_err err = section_load(t, OMI_SECTION_RANGE_FILTER, OMI_EXTENT_FILTER, &t->range_extent);
-    if (err == OMEN_OK)
-        err = omi_range_filter_open(omi_extent_bytes(t->range_extent),
-                                    omi_extent_size(t->range_extent), &t->range);
-    return err;
-}
-
-/* As with the filter: without it scans read what they might have left alone. */
-static omen_err open_range_filter(struct omi_table *t)
-{
-    if (t->footer.sections[OMI_SECTION_RANGE_FILTER].size == 0 ||
-        !omi_order_is_bytewise(&t->tenv->order))
-        return OMEN_OK;
-    omen_err err = omi_table_twice(t, range_load);
-    if (err == OMEN_OK)
-        t->heap_bytes += omi_range_filter_heap_bytes(t->range);
-    if (err != OMEN_CORRUPT && err != OMEN_UNSUPPORTED)
-        return err;
-    omi_extent_destroy(t->range_extent);
-    t->range_extent = NULL;
-    atomic_fetch_add(&t->tenv->filters_dropped, 1);
     return OMEN_OK;
 }
 
@@ -236,8 +208,6 @@ static void table_free(struct omi_table *t)
         free((void *)(uintptr_t)t->walked[i].key);
     free(t->walked);
     omi_table_filter_close(t);
-    omi_range_filter_close(t->range);
-    omi_extent_destroy(t->range_extent);
     omi_extent_destroy(t->index_extent);
     omi_table_props_fini(&t->props);
     (void)omi_file_close(t->file);
@@ -267,8 +237,6 @@ omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number, uint64_t fi
         err = omi_table_twice(t, open_props);
     if (err == OMEN_OK)
         err = omi_table_filter_open(t, &t->heap_bytes);
-    if (err == OMEN_OK)
-        err = open_range_filter(t);
     if (err == OMEN_OK)
         err = open_index(t);
     if (err != OMEN_OK) {
@@ -329,18 +297,17 @@ void omi_table_filter_info(const struct omi_table *t, struct omi_filter_info *in
 
 bool omi_table_has_range_filter(const struct omi_table *t)
 {
-    return t->range != NULL;
+    return t->filter.part_count != t->filter.point_parts;
 }
 
-bool omi_table_may_hold_range(const struct omi_table *t, const omen_slice *low,
-                              const omen_slice *high)
+bool omi_table_may_hold_range(struct omi_table *t, const omen_slice *low, const omen_slice *high)
 {
     omen_slice smallest = omi_slice(t->props.smallest.data, t->props.smallest.size);
     omen_slice largest = omi_slice(t->props.largest.data, t->props.largest.size);
     if ((high != NULL && omi_key_compare(&t->tenv->order, *high, smallest) < 0) ||
         (low != NULL && omi_key_compare(&t->tenv->order, *low, largest) > 0))
         return false;
-    return t->range == NULL || omi_range_filter_may_hold(t->range, low, high);
+    return omi_table_filter_may_hold_range(t, low, high);
 }
 
 /* The first block whose last entry is >= (key, trailer); past all of them, the last block. */

@@ -20,6 +20,9 @@ struct check {
     struct omi_buf key, last_key;
     uint8_t *section; /* of the filter, as the file has it; NULL: none, or not to be asked */
     struct omi_filter filter;
+    struct omi_custom_filter custom; /* with a policy: the section is a user's filter */
+    uint8_t *range_section;          /* likewise */
+    struct omi_range_filter *range;
     uint64_t last_trailer;
     bool any;
 };
@@ -41,20 +44,71 @@ static bool filter_denies(const struct check *c, omen_slice key)
 {
     if (c->section == NULL)
         return false;
-    if (c->t->filter.filter.kind == OMI_FILTER_CUSTOM)
-        return !omi_custom_filter_may_hold(&c->t->filter.custom, key);
+    if (c->custom.policy != NULL)
+        return !omi_custom_filter_may_hold(&c->custom, key);
     return !omi_filter_may_hold(&c->filter, c->section, key, omi_key_hash(key.data, key.size));
 }
 
-/* The filter's whole section from the file, though parts of it may not be in memory. */
-static omen_err filter_read(struct omi_table *t, uint8_t *section)
+static bool range_denies(const struct check *c, omen_slice key)
 {
-    const struct omi_section_place *s = &t->footer.sections[OMI_SECTION_FILTER];
+    return c->range != NULL && !omi_range_filter_may_hold(c->range, c->range_section, &key, &key);
+}
+
+static omen_err section_read_once(struct omi_table *t, const struct omi_section_place *s,
+                                  const char *what, uint8_t *section)
+{
     omen_err err = omi_table_read(t, s->off, (size_t)s->size, section);
     if (err == OMEN_OK &&
         omi_checksum(section, (size_t)s->size, t->footer.file_id ^ s->off) != s->check)
-        err = omi_fail(OMEN_CORRUPT, 0, "its filter is damaged and not used");
+        err = omi_fail(OMEN_CORRUPT, 0, "its %s is damaged and not used", what);
     return err;
+}
+
+/* A filter's whole section from the file, though parts of it may not be in memory. */
+static omen_err section_read(struct omi_table *t, enum omi_table_section which, const char *what,
+                             uint8_t **section_out)
+{
+    const struct omi_section_place *s = &t->footer.sections[which];
+    *section_out = aligned_alloc(64, ((size_t)s->size + 63) / 64 * 64);
+    if (*section_out == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "%s: checking its %s", t->name, what);
+    omen_err err = section_read_once(t, s, what, *section_out);
+    if (err == OMEN_CORRUPT) { /* a bit may have flipped on the way */
+        t->tenv->env->ops->file_advise(t->file, OMI_ADVISE_DROP);
+        err = section_read_once(t, s, what, *section_out);
+    }
+    return err;
+}
+
+static omen_err filter_open(struct check *c, size_t size)
+{
+    struct omi_table *t = c->t;
+    omen_err err = OMEN_OK;
+    if (omi_custom_filter_is(c->section, size)) {
+        err = omi_custom_filter_decode(c->section, size, &c->custom);
+        if (err == OMEN_OK && omi_custom_filter_ours(t->tenv, &c->custom))
+            c->custom.policy = t->tenv->filter_policy;
+        return err;
+    }
+    err = omi_filter_open_bound(c->section, size, size, t->footer.file_id, &c->filter);
+    for (uint32_t part = 0; err == OMEN_OK && part < c->filter.part_count; part++) {
+        uint64_t off;
+        uint32_t part_size;
+        omi_filter_part(&c->filter, part, &off, &part_size);
+        if (!omi_filter_part_sound(&c->filter, part, c->section + off))
+            err = omi_fail(OMEN_CORRUPT, 0, "part %u of its filter is damaged and not used", part);
+    }
+    return err;
+}
+
+/* What the file says now is no excuse for what was read when it was opened. */
+static bool misread(const struct omi_table *t)
+{
+    bool damaged = t->filter.damaged;
+    for (uint32_t i = 0; i < t->filter.part_count; i++)
+        damaged =
+            damaged || atomic_load_explicit(&t->filter.parts[i].damaged, memory_order_relaxed);
+    return damaged;
 }
 
 static omen_err check_filter(struct check *c)
@@ -63,24 +117,29 @@ static omen_err check_filter(struct check *c)
     const struct omi_section_place *s = &t->footer.sections[OMI_SECTION_FILTER];
     if (s->size == 0 || !omi_order_is_bytewise(&t->tenv->order))
         return OMEN_OK;
-    c->section = aligned_alloc(64, ((size_t)s->size + 63) / 64 * 64);
-    if (c->section == NULL)
-        return omi_fail(OMEN_NO_MEMORY, 0, "%s: checking its filter", t->name);
-    omen_err err = filter_read(t, c->section);
-    if (err == OMEN_CORRUPT) { /* a bit may have flipped on the way */
-        t->tenv->env->ops->file_advise(t->file, OMI_ADVISE_DROP);
-        err = filter_read(t, c->section);
-    }
-    bool custom = omi_custom_filter_is(c->section, (size_t)s->size);
-    if (err == OMEN_OK && !custom)
-        err = omi_filter_open_bound(c->section, (size_t)s->size, s->size, t->footer.file_id,
-                                    &c->filter);
+    omen_err err = section_read(t, OMI_SECTION_FILTER, "filter", &c->section);
+    if (err == OMEN_OK)
+        err = filter_open(c, (size_t)s->size);
     if (err == OMEN_CORRUPT || err == OMEN_UNSUPPORTED || err == OMEN_IO)
         tell(c, "%s", omen_last_error());
-    if (err != OMEN_OK || (custom && t->filter.filter.kind != OMI_FILTER_CUSTOM)) {
+    if (err != OMEN_OK || (c->filter.kind == OMI_FILTER_NONE && c->custom.policy == NULL)) {
         free(c->section);
         c->section = NULL;
     }
+    return err == OMEN_NO_MEMORY ? err : OMEN_OK;
+}
+
+static omen_err check_range_filter(struct check *c)
+{
+    struct omi_table *t = c->t;
+    const struct omi_section_place *s = &t->footer.sections[OMI_SECTION_RANGE_FILTER];
+    if (s->size == 0 || !omi_order_is_bytewise(&t->tenv->order))
+        return OMEN_OK;
+    omen_err err = section_read(t, OMI_SECTION_RANGE_FILTER, "range filter", &c->range_section);
+    if (err == OMEN_OK)
+        err = omi_range_filter_open(c->range_section, (size_t)s->size, &c->range);
+    if (err == OMEN_CORRUPT || err == OMEN_UNSUPPORTED || err == OMEN_IO)
+        tell(c, "%s", omen_last_error());
     return err == OMEN_NO_MEMORY ? err : OMEN_OK;
 }
 
@@ -103,7 +162,7 @@ static omen_err check_entry(struct check *c, const struct omi_entry *e)
         tell(c, "block %u: the index looks for one of its keys in block %u", c->block, found);
     if (filter_denies(c, key))
         tell(c, "block %u: the filter denies one of its keys", c->block);
-    if (!omi_table_may_hold_range(c->t, &key, &key))
+    if (range_denies(c, key))
         tell(c, "block %u: the range filter denies one of its keys", c->block);
     uint64_t seq = omi_trailer_seq(e->trailer);
     c->deletes += omi_trailer_kind(e->trailer) == OMI_KIND_DELETE;
@@ -186,15 +245,18 @@ omen_err omi_table_verify(struct omi_table *t, struct omi_table_verdict *verdict
         .t = t, .verdict = verdict, .problem = problem, .ctx = ctx, .min_seq = UINT64_MAX};
     omen_err err = check_filter(&c);
     if (err == OMEN_OK)
+        err = check_range_filter(&c);
+    if (err == OMEN_OK)
         err = check_blocks(&c);
     if (err == OMEN_OK && c.unread == 0)
         check_props(&c);
-    if (t->footer.sections[OMI_SECTION_RANGE_FILTER].size != 0 && t->range == NULL &&
-        omi_order_is_bytewise(&t->tenv->order))
-        tell(&c, "its range filter is damaged and not used");
+    if (verdict->errors == 0 && misread(t))
+        tell(&c, "a filter of it was misread, and is not used until it is opened again");
     if (t->index == NULL)
         tell(&c, "its index is damaged and was rebuilt in memory");
     free(c.section);
+    free(c.range_section);
+    omi_range_filter_close(c.range);
     omi_buf_fini(&c.key);
     omi_buf_fini(&c.last_key);
     if (err == OMEN_OK && verdict->errors != 0)

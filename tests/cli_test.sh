@@ -57,9 +57,27 @@ nl='
 # -- the tool itself
 check version 0 "*" "$omendb" --version
 check help 0 "*" "$omendb" --help
-for c in get put del scan count import export stats levels verify repair compact bench ycsb lab; do
+for c in get put del scan count import export stats levels filter verify repair compact bench ycsb lab; do
     check "help of $c" 0 "*" "$omendb" $c --help
 done
+for c in index filter; do
+    check "help of lab $c" 0 "*" "$omendb" lab $c --help
+done
+check "lab filter" 0 "*" "$omendb" lab filter --gen B --num 20000 --samples 1000 --drift
+check "lab filter as JSON" 0 "*" "$omendb" lab filter --gen D1 --num 20000 --fpr 0.01 --json
+check "lab filter of too few keys" 0 "*" "$omendb" lab filter --gen A --num 1 --samples 0
+check "lab filter at a price" 0 "*" "$omendb" lab filter --gen E --num 3000 --price 1e-7 --nodeny
+check "lab filter accepts" 0 "*" "$omendb" lab filter --accept=8 --num 20000
+check "lab filter without keys" 2 "" "$omendb" lab filter
+check "lab filter of no shape" 2 "" "$omendb" lab filter --gen F
+said "lab filter of no shape names them" "C1.2 D1 D2 D3 E"
+check "lab filter of no check" 2 "" "$omendb" lab filter --accept=8,99
+check "lab filter of a bad floor" 1 "" "$omendb" lab filter --gen A --num 3000 --floor=2
+printf '%s\n' apple banana cherry damson >lab-keys
+printf '%s\n' apricot banana blueberry coconut >lab-lookups
+check "lab filter of files" 0 "*" "$omendb" lab filter --keys lab-keys --queries lab-lookups
+check "lab filter beside keys of a file" 0 "*" "$omendb" lab filter --keys lab-keys
+check "lab filter of a missing file" 1 "" "$omendb" lab filter --keys nowhere
 check "help as a word" 0 "*" "$omendb" help get
 check "no command" 2 "" "$omendb"
 check "unknown command" 2 "" "$omendb" scann
@@ -152,8 +170,14 @@ check "stats as JSON" 0 "*" "$omendb" stats --json r
 check "stats as Prometheus text" 0 "*" "$omendb" stats --prometheus r
 check "levels" 0 "*" "$omendb" levels --files r
 check "levels as JSON" 0 "*" "$omendb" levels --files --json r
+check "filters" 0 "*" "$omendb" filter r
+check "filters as JSON" 0 "*" "$omendb" filter --json r
+check "filter of no table" 1 "" "$omendb" filter --table=999999 r
+said "filter of no table" "no table 999999"
+check "filter without a database" 3 "" "$omendb" filter nowhere
+check "filter without a directory" 2 "" "$omendb" filter
 if command -v jq >/dev/null 2>&1; then
-    for c in "stats --json" "levels --files --json" "scan --json" "verify --json" "count --json"; do
+    for c in "stats --json" "filter --json" "levels --files --json" "scan --json" "verify --json" "count --json"; do
         # shellcheck disable=SC2086
         "$omendb" $c d >out 2>err
         check "$c is JSON" 0 "*" jq . out

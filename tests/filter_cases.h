@@ -336,7 +336,7 @@ static inline void case_layout_make(const struct case_keys *k, struct dice *d,
                                     .classes = out->classes,
                                     .deny = samples,
                                     .deny_count = sample_count};
-    l->kind = dice_below(d, 2) != 0 ? OMI_FILTER_PLAIN : OMI_FILTER_REGIONS;
+    l->kind = (enum omi_filter_kind)(1 + dice_below(d, 3));
     l->bits_per_probe = 0.2 + dice_below(d, 30) / 10.0;
     l->digest = omi_digest_make(omi_slice(k->keys[0].key, k->keys[0].key_size),
                                 omi_slice(last->key, last->key_size));
@@ -350,7 +350,10 @@ static inline void case_layout_make(const struct case_keys *k, struct dice *d,
             r++;
         has[r] = 1;
     }
-    uint32_t most = 1 + dice_below(d, OMI_FILTER_PROBES_MAX + 1);
+    bool ribbon = l->kind == OMI_FILTER_RIBBON;
+    if (ribbon && dice_below(d, 2) != 0)
+        l->more = dice_below(d, 100) / 100.0;
+    uint32_t most = 1 + dice_below(d, ribbon ? OMI_FILTER_PROBES_MAX : OMI_FILTER_PROBES_MAX + 1);
     for (uint32_t r = 0; r < l->region_count; r++)
         out->classes[r] = !has[r] && dice_below(d, 4) != 0 ? OMI_FILTER_CLASS_NO_KEYS
                                                            : (uint8_t)dice_below(d, most);

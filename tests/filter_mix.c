@@ -152,6 +152,13 @@ static omen_err make_one(struct rng *rng, const struct omi_filter_input *in, uns
         .bits_per_probe = 0.5 + (double)rng_below(&r, 20) / 10,
         .deny = deny,
         .info = {.why = OMI_FILTER_WHY_GAIN, .samples = DENY_MAX, .promised_fpr = 0.01}};
+    if (has(&r, features, MIX_RIBBON, 3)) {
+        layout.kind = OMI_FILTER_RIBBON;
+        layout.more = (double)rng_below(&r, 4) / 4;
+        for (uint32_t i = 0; i < regions.count; i++) /* the last class is of lines alone */
+            if (regions.classes[i] == OMI_FILTER_PROBES_MAX)
+                regions.classes[i]--;
+    }
     if (has(&r, features, MIX_PARTS, 2))
         layout.part_bytes = 8u << rng_below(&r, 6);
     if (has(&r, features, MIX_PREFIX, 3)) {

@@ -59,7 +59,8 @@ static omen_err make_planned(const struct omi_filter_input *in, struct omi_buf *
     return err;
 }
 
-enum shape { HASHED, CLUSTERS, METRICS };
+#define RANGES "range_filter=on,filter_bits=none"
+enum shape { HASHED, CLUSTERS, METRICS, DENSE };
 static const struct kind {
     const char *name, *options;
     enum shape shape;
@@ -67,18 +68,23 @@ static const struct kind {
     omen_err (*make)(const struct omi_filter_input *in, struct omi_buf *out);
     unsigned features;
     const omen_filter_policy *policy;
+    enum omi_range_kind range; /* of the upper table; NONE: no range filter */
 } kinds[] = {
-    {"plain", "filter=plain,filter_bits=10", HASHED, SMALL, NULL, 0, NULL},
-    {"plain, parts", "", HASHED, SMALL, make_mixed, MIX_PLAIN | MIX_PARTS, NULL},
-    {"regions, gaps", "", CLUSTERS, SMALL, make_mixed, MIX_GAPS, NULL},
-    {"parts", "", HASHED, SMALL, make_mixed, MIX_PARTS, NULL},
-    {"prefix layer", "", METRICS, SMALL, make_mixed, MIX_PREFIX, NULL},
-    {"deny list", "", HASHED, SMALL, make_mixed, MIX_DENY, NULL},
+    {"plain", "filter=plain,filter_bits=10", HASHED, SMALL, NULL, 0, NULL, OMI_RANGE_NONE},
+    {"plain, parts", "", HASHED, SMALL, make_mixed, MIX_PLAIN | MIX_PARTS, NULL, OMI_RANGE_NONE},
+    {"regions, gaps", "", CLUSTERS, SMALL, make_mixed, MIX_GAPS, NULL, OMI_RANGE_NONE},
+    {"parts", "", HASHED, SMALL, make_mixed, MIX_PARTS, NULL, OMI_RANGE_NONE},
+    {"ribbons", "", CLUSTERS, SMALL, make_mixed, MIX_RIBBON | MIX_PARTS, NULL, OMI_RANGE_NONE},
+    {"prefix layer", "", METRICS, SMALL, make_mixed, MIX_PREFIX, NULL, OMI_RANGE_NONE},
+    {"deny list", "", HASHED, SMALL, make_mixed, MIX_DENY, NULL, OMI_RANGE_NONE},
     {"everything", "", METRICS, SMALL, make_mixed, MIX_GAPS | MIX_PARTS | MIX_PREFIX | MIX_DENY,
-     NULL},
-    {"learned gaps", "", CLUSTERS, LARGE, make_planned, 0, NULL},
-    {"learned prefix", "", METRICS, LARGE, make_planned, 0, NULL},
-    {"custom", "", HASHED, SMALL, NULL, 0, &filter_mix_policy},
+     NULL, OMI_RANGE_NONE},
+    {"learned gaps", "", CLUSTERS, LARGE, make_planned, 0, NULL, OMI_RANGE_NONE},
+    {"learned prefix", "", METRICS, LARGE, make_planned, 0, NULL, OMI_RANGE_NONE},
+    {"custom", "", HASHED, SMALL, NULL, 0, &filter_mix_policy, OMI_RANGE_NONE},
+    {"range, exact", RANGES, DENSE, SMALL, NULL, 0, NULL, OMI_RANGE_EXACT},
+    {"range, spline", RANGES, CLUSTERS, SMALL, NULL, 0, NULL, OMI_RANGE_SPLINE},
+    {"range, hashed", RANGES, METRICS, SMALL, NULL, 0, NULL, OMI_RANGE_HASHED},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -100,6 +106,8 @@ static void put_be(uint64_t v, struct text *out)
 
 static uint64_t draw_number(struct rng *r, enum shape shape, uint64_t i)
 {
+    if (shape == DENSE)
+        return 1000 + i * 3;
     if (shape == CLUSTERS) /* of 50, far from each other */
         return (i / 50) * UINT64_C(0x0123456789abcd00) % UINT64_C(0x7fffffffffffff00) +
                rng_below(r, 5000);
@@ -132,6 +140,8 @@ static void draw_absent(struct rng *r, enum shape shape, struct text *out)
         *out = *k;
         if (shape == METRICS && rng_one_in(r, 2))
             put_be(rng_below(r, 65536) << 40 | rng_below(r, 1200), out);
+        else if (shape == DENSE && rng_one_in(r, 2))
+            put_be(rng_below(r, 4000), out);
         else if (shape == CLUSTERS && rng_one_in(r, 2))
             put_be(rng_next(r) >> 1, out);
         else if (rng_one_in(r, 3))
@@ -183,12 +193,26 @@ static omen_db *open_db(struct omi_env *env, const struct kind *kind, unsigned f
     return db;
 }
 
+static void scans_note(struct omi_sample *sample)
+{
+    omi_sample_set_every(sample, 0);
+    for (uint64_t i = 0; i < key_count; i++) {
+        struct text low = keys[i], high = keys[i];
+        low.bytes[7]++;
+        high.bytes[7] = (uint8_t)(low.bytes[7] + 4);
+        if (low.bytes[7] != 0 && high.bytes[7] > low.bytes[7])
+            omi_sample_scan(sample, 0, slice_of(&low), slice_of(&high));
+    }
+}
+
 /* All keys in the last level, and every seventh again above. */
-static void fill(omen_db *db)
+static void fill(omen_db *db, enum omi_range_kind range)
 {
     for (uint64_t i = 0; i < key_count; i++)
         CHECK_OK(omen_put(db, NULL, slice_of(&keys[i]), omi_slice(&i, sizeof(i))));
     CHECK_OK(omen_compact(db, NULL, NULL));
+    if (range == OMI_RANGE_HASHED) /* which is for short scans that begin next to keys */
+        scans_note(db->sample);
     for (uint64_t i = 0; i < key_count; i += 7)
         CHECK_OK(omen_put(db, NULL, slice_of(&keys[i]), omi_slice(&i, sizeof(i))));
     CHECK_OK(omen_flush(db));
@@ -215,17 +239,43 @@ static void ask_one(omen_db *db, uint64_t i, const char *what)
         fail_now("%s: the absent key by key %" PRIu64 " answers %s", what, i, omen_err_name(err));
 }
 
-/* From any place, some entries on, forwards or back. */
+/* The first key at or after t; key_count: none. */
+static uint64_t first_from(const struct text *t)
+{
+    uint64_t low = 0, high = key_count;
+    while (low < high) {
+        uint64_t m = low + (high - low) / 2;
+        if (text_compare(&keys[m], t) < 0)
+            low = m + 1;
+        else
+            high = m;
+    }
+    return low;
+}
+
+/* From a key or from between keys, some entries on, forwards or back; perhaps to a bound. */
 static void scan_some(omen_db *db, struct rng *r, const char *what)
 {
+    omen_read_options ro = {.struct_bytes = sizeof(ro)};
     omen_iter *it;
-    bool forward = rng_one_in(r, 2);
-    uint64_t at = rng_below(r, key_count), steps = 1 + rng_below(r, 12);
-    CHECK_OK(omen_iter_open(db, NULL, &it));
+    bool forward = rng_one_in(r, 2), at_key = rng_one_in(r, 3), bound = rng_one_in(r, 2);
+    uint64_t i = rng_below(r, key_count), steps = 1 + rng_below(r, 12);
+    const struct text *from = at_key ? &keys[i] : &absent[i];
+    uint64_t at = first_from(from); /* key_count and beyond: past either end */
+    if (!forward && !at_key)
+        at--;
+    if (bound && forward) {
+        ro.flags |= OMEN_HAS_UPPER;
+        ro.upper = at + steps < key_count ? slice_of(&keys[at + steps]) : omi_slice("\xff\xff", 2);
+    } else if (bound) {
+        ro.flags |= OMEN_HAS_LOWER;
+        ro.lower = at < key_count && at >= steps ? slice_of(&keys[at - steps]) : omi_slice("", 0);
+    }
+    CHECK_OK(omen_iter_open(db, &ro, &it));
     if (forward)
-        omen_iter_seek(it, slice_of(&keys[at]));
+        omen_iter_seek(it, slice_of(from));
     else
-        omen_iter_seek_for_prev(it, slice_of(&keys[at]));
+        omen_iter_seek_for_prev(it, slice_of(from));
     for (; steps > 0 && at < key_count; steps--, at += forward ? 1 : UINT64_MAX) {
         omen_slice want = slice_of(&keys[at]);
         if (!omen_iter_valid(it) ||
@@ -237,6 +287,8 @@ static void scan_some(omen_db *db, struct rng *r, const char *what)
             omen_iter_prev(it);
         scanned++;
     }
+    if (at >= key_count && omen_iter_valid(it))
+        fail_now("%s: a scan shows a key past the last", what);
     CHECK_OK(omen_iter_status(it));
     omen_iter_close(it);
 }
@@ -327,10 +379,18 @@ static void kind_check(const struct kind *kind, omen_db *db)
 {
     const struct omi_filter_info *i = &largest;
     bool planned = kind->make == make_planned;
+    struct omi_table_filter *top = &db->view->version->runs[0].tables[0]->filter;
+    struct omi_range_info range = {.kind = OMI_RANGE_NONE};
+    const struct omi_range_filter *filter = atomic_load(&top->range);
+    if (filter != NULL)
+        omi_range_filter_describe(filter, atomic_load(&top->parts[top->point_parts].bytes), &range);
+    if (range.kind != kind->range)
+        fail_now("%s: the range filter is of kind %d", kind->name, (int)range.kind);
     if (kind->policy != NULL && db->tenv.filters_declined + db->tenv.filters_wrong != 0)
         fail_now("%s: the policy's filters were not kept", kind->name);
     if (((kind->features & MIX_GAPS) != 0 && i->gaps == 0) ||
         ((kind->features & MIX_PARTS) != 0 && i->parts < 2) ||
+        ((kind->features & MIX_RIBBON) != 0 && i->kind != OMI_FILTER_RIBBON) ||
         ((kind->features & MIX_PREFIX) != 0 && i->prefix_bytes == 0) ||
         ((kind->features & MIX_DENY) != 0 && i->denied == 0) ||
         (planned && i->why != OMI_FILTER_WHY_GAIN))
@@ -353,14 +413,14 @@ static uint64_t sweep_kind(const struct kind *kind, uint64_t step)
     largest = (struct omi_filter_info){0};
     make_keys(kind, &r);
     omen_db *db = open_db(env, kind, OMEN_CREATE_IF_MISSING);
-    fill(db);
+    fill(db, kind->range);
     kind_check(kind, db);
     CHECK_OK(omen_close(db));
     db = open_db(env, kind, OMEN_OPEN_READ_ONLY);
     ask_all(db, &r, kind->name);
     places_find(db, &places);
     CHECK_OK(omen_close(db));
-    if (places.count < 2)
+    if (places.count < (kind->range != OMI_RANGE_NONE ? 1 : 2))
         fail_now("%s: there are %u filters", kind->name, places.count);
     for (uint32_t i = 0; i < places.count; i++) {
         const struct place *p = &places.at[i];

@@ -166,7 +166,7 @@ int main(int argc, char **argv)
            count.learned, count.by_kind[OMI_FILTER_RIBBON], count.with_gaps, count.with_prefix,
            count.with_denied, count.in_parts);
     if (count.learned == 0 || count.with_gaps == 0 || count.with_prefix == 0 ||
-        count.with_denied == 0 || count.in_parts == 0)
+        count.with_denied == 0 || count.in_parts == 0 || count.by_kind[OMI_FILTER_RIBBON] == 0)
         fail_now("not every kind of filter was made");
     return 0;
 }

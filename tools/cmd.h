@@ -29,6 +29,7 @@ int omt_cmd_export(int argc, char **argv);
 int omt_cmd_import(int argc, char **argv);
 int omt_cmd_stats(int argc, char **argv);
 int omt_cmd_levels(int argc, char **argv);
+int omt_cmd_filter(int argc, char **argv);
 int omt_cmd_verify(int argc, char **argv);
 int omt_cmd_repair(int argc, char **argv);
 int omt_cmd_compact(int argc, char **argv);

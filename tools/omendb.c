@@ -23,6 +23,7 @@ static const struct command commands[] = {
     {"export", omt_cmd_export, "write entries as text, CSV or JSON lines"},
     {"stats", omt_cmd_stats, "what a database holds and has done"},
     {"levels", omt_cmd_levels, "the shape of the tree"},
+    {"filter", omt_cmd_filter, "the filters of tables, promised and kept"},
     {"verify", omt_cmd_verify, "check every byte of every table"},
     {"repair", omt_cmd_repair, "save what can be read of a damaged database"},
     {"compact", omt_cmd_compact, "merge everything into the last level"},

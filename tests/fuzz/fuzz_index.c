@@ -6,8 +6,8 @@
 #include "learned/block_index.h"
 
 #include "io/base/coding.h"
-#include "tests/fuzz/mend.h"
 #include "tests/fuzz/made_table.h"
+#include "tests/fuzz/mend.h"
 
 #include <stdlib.h>
 

@@ -3,8 +3,8 @@
  * Tables 1 to 8 are there, so that edits that name them can be applied.
  */
 #include "lsm/version.h"
-#include "tests/fuzz/mend.h"
 #include "tests/fuzz/made_table.h"
+#include "tests/fuzz/mend.h"
 
 struct state {
     struct omi_table_env *tenv;

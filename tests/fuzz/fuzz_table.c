@@ -5,8 +5,8 @@
  */
 #include "io/base/hash.h"
 #include "lsm/table_open.h"
-#include "tests/fuzz/mend.h"
 #include "tests/fuzz/made_table.h"
+#include "tests/fuzz/mend.h"
 
 #include <stdlib.h>
 
@@ -47,7 +47,8 @@ static void find(const struct look *l, const struct omi_run_cursor *at)
     if (!l->clean)
         return;
     FUZZ_CHECK(block == at->block);
-    FUZZ_CHECK(omi_table_may_hold(l->table, omi_entry_key(e), omi_key_hash(e->key, e->key_size), NULL));
+    FUZZ_CHECK(
+        omi_table_may_hold(l->table, omi_entry_key(e), omi_key_hash(e->key, e->key_size), NULL));
     FUZZ_OK(omi_table_load(l->table, block, false, &frame));
     uint32_t i = omi_block_lower_bound(&frame->block, &l->env->tenv.order, key, e->trailer);
     FUZZ_CHECK(i == at->index);

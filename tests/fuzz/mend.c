@@ -3,6 +3,7 @@
 #include "io/base/coding.h"
 #include "io/base/hash.h"
 #include "learned/filter_head.h"
+#include "learned/range_format.h"
 #include "lsm/block_format.h"
 #include "lsm/table_format.h"
 #include "lsm/wal_format.h"
@@ -110,6 +111,8 @@ void mend_table(uint8_t *bytes, size_t size)
             continue;
         if (i == OMI_SECTION_FILTER)
             mend_filter(bytes + off, section, p.file_id);
+        if (i == OMI_SECTION_RANGE_FILTER)
+            mend_range_filter(bytes + off, section);
         omi_put_u64(place + 16, omi_checksum(bytes + off, section, p.file_id ^ off));
     }
     memcpy(p.footer + 248, "OMESST01", 8);
@@ -144,6 +147,8 @@ static size_t mutate_section(uint8_t *bytes, size_t size, size_t max_size, unsig
         mend_index(bytes + off, now);
     if (which == OMI_SECTION_FILTER)
         mend_filter(bytes + off, now, p.file_id);
+    if (which == OMI_SECTION_RANGE_FILTER)
+        mend_range_filter(bytes + off, now);
     uint8_t *footer = bytes + size - OMI_TABLE_FOOTER_BYTES;
     places_move(footer, off + 1, now - part);
     omi_put_u64(footer + 24 * which + 8, now);
@@ -189,7 +194,7 @@ static size_t mutate_block(uint8_t *bytes, size_t size, size_t max_size, struct 
 
 size_t mutate_table(uint8_t *bytes, size_t size, size_t max_size, struct fuzz_dice *dice)
 {
-    switch (size < OMI_TABLE_HEADER_BYTES + OMI_TABLE_FOOTER_BYTES ? 0 : fuzz_below(dice, 10)) {
+    switch (size < OMI_TABLE_HEADER_BYTES + OMI_TABLE_FOOTER_BYTES ? 0 : fuzz_below(dice, 11)) {
     case 0:
         return LLVMFuzzerMutate(bytes, size, max_size);
     case 1:
@@ -205,6 +210,8 @@ size_t mutate_table(uint8_t *bytes, size_t size, size_t max_size, struct fuzz_di
     case 5:
     case 6:
         return mutate_section(bytes, size, max_size, OMI_SECTION_INDEX);
+    case 7:
+        return mutate_section(bytes, size, max_size, OMI_SECTION_RANGE_FILTER);
     default:
         return mutate_block(bytes, size, max_size, dice);
     }
@@ -257,7 +264,7 @@ static void mend_filter_2(uint8_t *bytes, size_t size, uint64_t file_id)
 
 void mend_filter(uint8_t *bytes, size_t size, uint64_t file_id)
 {
-    if (size < 64 || bytes[1] > OMI_FILTER_REGIONS) /* not one of these */
+    if (size < 64 || bytes[1] > OMI_FILTER_RIBBON) /* not one of these */
         return;
     if (bytes[1] == OMI_FILTER_NONE)
         bytes[1] = OMI_FILTER_PLAIN;
@@ -268,4 +275,22 @@ void mend_filter(uint8_t *bytes, size_t size, uint64_t file_id)
     }
     bytes[0] = 2;
     mend_filter_2(bytes, size, file_id);
+}
+
+void mend_range_filter(uint8_t *bytes, size_t size)
+{
+    if (size < OMI_RANGE_HEADER_BYTES)
+        return;
+    struct omi_ef_shape shape = {omi_get_u64(bytes + 8), omi_get_u32(bytes + 4), bytes[2]};
+    uint64_t upper, samples, lows, symbols = omi_get_u16(bytes + 42);
+    if (omi_ef_sizes(&shape, &upper, &samples, &lows)) {
+        uint64_t parts = OMI_RANGE_HEADER_BYTES + upper + samples + lows + symbols +
+                         UINT64_C(12) * omi_get_u32(bytes + 32);
+        if (parts <= size && size - parts <= UINT16_MAX)
+            omi_put_u16(bytes + 40, (uint16_t)(size - parts));
+    }
+    bytes[0] = OMI_RANGE_FORMAT;
+    omi_put_u64(bytes + 56,
+                omi_checksum(bytes + OMI_RANGE_HEADER_BYTES, size - OMI_RANGE_HEADER_BYTES,
+                             omi_checksum(bytes, 56, 0)));
 }

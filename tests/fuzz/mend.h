@@ -26,6 +26,10 @@ void mend_index(uint8_t *bytes, size_t size);
  * it is bound to, or 0. */
 void mend_filter(uint8_t *bytes, size_t size, uint64_t file_id);
 
+/* A range filter section: its check, and the lengths of prefix and symbols, which take what the other
+ * parts leave. */
+void mend_range_filter(uint8_t *bytes, size_t size);
+
 /* Mutates one part of a table (a block, a section, the header, the footer) and moves the others, so
  * that their places hold. Returns the new size. */
 size_t mutate_table(uint8_t *bytes, size_t size, size_t max_size, struct fuzz_dice *dice);

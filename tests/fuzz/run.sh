@@ -16,7 +16,7 @@ mkdir -p "$found"
 
 limits() { # what is special to a target: the longest input, the largest single allocation in MiB
     case $1 in
-    fuzz_index | fuzz_filter) echo "-max_len=16384 -malloc_limit_mb=64" ;;
+    fuzz_index | fuzz_filter | fuzz_range_filter) echo "-max_len=16384 -malloc_limit_mb=64" ;;
     fuzz_table) echo "-max_len=16384 -malloc_limit_mb=300" ;; # a block may hold a value of 256 MiB
     fuzz_dir) echo "-max_len=32768 -malloc_limit_mb=300" ;;
     fuzz_wal | fuzz_manifest) echo "-max_len=8192 -malloc_limit_mb=64" ;;

@@ -5,11 +5,12 @@
  */
 #include "io/base/coding.h"
 #include "lsm/db.h"
+#include "lsm/sample_file.h"
 #include "lsm/table_format.h"
 #include "tests/filter_cases.h"
 #include "tests/fuzz/image.h"
-#include "tests/fuzz/mend.h"
 #include "tests/fuzz/made_table.h"
+#include "tests/fuzz/mend.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,10 +43,11 @@ static void save_section(const uint8_t *file, uint64_t size, enum omi_table_sect
     const struct omi_section_place *s = &f.sections[which];
     if (s->size == 0)
         return;
-    if (which == OMI_SECTION_FILTER) {
+    if (which == OMI_SECTION_FILTER || which == OMI_SECTION_RANGE_FILTER) {
         input[0] = 0;
         memcpy(input + 1, file + s->off, s->size);
-        save("fuzz_filter", name, input, 1 + s->size);
+        save(which == OMI_SECTION_FILTER ? "fuzz_filter" : "fuzz_range_filter", name, input,
+             1 + s->size);
         return;
     }
     input[0] = backwards;
@@ -82,8 +84,57 @@ static void save_table(const char *name, const struct sample_params *p, bool bac
         save("fuzz_table", name, bytes, size);
     save_section(bytes, size, OMI_SECTION_INDEX, backwards, name);
     save_section(bytes, size, OMI_SECTION_FILTER, backwards, name);
+    save_section(bytes, size, OMI_SECTION_RANGE_FILTER, backwards, name);
     free(bytes);
     sample_env_fini(&e);
+}
+
+/* ctx: the kind of range filter. */
+static omen_err plan_range(void *ctx, omen_slice smallest, omen_slice largest, uint32_t entries,
+                           struct omi_range_params *params)
+{
+    (void)smallest;
+    (void)largest;
+    (void)entries;
+    *params = (struct omi_range_params){.kind = *(const enum omi_range_kind *)ctx, .bits = 12};
+    return OMEN_OK;
+}
+
+static void save_range_filters(void)
+{
+    static const struct {
+        const char *name;
+        enum omi_range_kind kind;
+        enum key_family family;
+        uint32_t count;
+    } tables[] = {{"range-one", OMI_RANGE_NONE, KEYS_USER, 1},
+                  {"range-exact", OMI_RANGE_EXACT, KEYS_BE64, 150},
+                  {"range-spline", OMI_RANGE_SPLINE, KEYS_BINARY, 150},
+                  {"range-hashed", OMI_RANGE_HASHED, KEYS_BINARY, 150},
+                  {"range-nested", OMI_RANGE_NONE, KEYS_NESTED, 200},
+                  {"range-long-prefix", OMI_RANGE_SPLINE, KEYS_LONG_PREFIX, 60},
+                  {"range-many", OMI_RANGE_SPLINE, KEYS_BE64, 4000},
+                  {"range-many-hashed", OMI_RANGE_HASHED, KEYS_USER, 4000}};
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        enum omi_range_kind kind = tables[i].kind;
+        struct sample_params p = {.family = tables[i].family,
+                                  .count = tables[i].count,
+                                  .value_max = 30,
+                                  .table = {.block_bytes = 1024,
+                                            .codec = OMEN_CODEC_NONE,
+                                            .plan_range = plan_range,
+                                            .range_ctx = &kind}};
+        save_table(tables[i].name, &p, false);
+    }
+    uint8_t keys[1 + 60 * 6];
+    for (size_t i = 0; i < sizeof(keys); i++)
+        keys[i] = i % 6 == 1 ? 5 : (uint8_t)(i % 6 < 4 ? i % 6 : i * 37);
+    for (uint8_t kind = 0; kind <= OMI_RANGE_HASHED; kind++) {
+        char name[16];
+        snprintf(name, sizeof(name), "keys-%u", kind);
+        keys[0] = (uint8_t)(8 << 3 | kind << 1 | 1);
+        save("fuzz_range_filter", name, keys, sizeof(keys));
+    }
 }
 
 static void save_tables(void)
@@ -94,74 +145,88 @@ static void save_tables(void)
         bool backwards;
     } tables[] = {
         {"one-entry",
-         {KEYS_USER, 1, 1, 10, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         {KEYS_USER, 1, 1, 10, {1024, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"empty-key",
-         {KEYS_NESTED, 0, 1, 0, {1024, OMEN_CODEC_NONE, 1, NULL, NULL}, 0, false},
+         {KEYS_NESTED, 0, 1, 0, {1024, OMEN_CODEC_NONE, 1, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"numbers",
-         {KEYS_BE64, 0, 150, 30, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         {KEYS_BE64, 0, 150, 30, {1024, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"users",
-         {KEYS_USER, 0, 100, 60, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         {KEYS_USER, 0, 100, 60, {1024, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"nested",
-         {KEYS_NESTED, 0, 200, 20, {1024, OMEN_CODEC_NONE, 14, NULL, NULL}, 0, false},
+         {KEYS_NESTED, 0, 200, 20, {1024, OMEN_CODEC_NONE, 14, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"long-prefix",
-         {KEYS_LONG_PREFIX, 0, 60, 40, {1024, OMEN_CODEC_NONE, 0, NULL, NULL}, 0, false},
+         {KEYS_LONG_PREFIX,
+          0,
+          60,
+          40,
+          {1024, OMEN_CODEC_NONE, 0, NULL, NULL, NULL, NULL},
+          0,
+          false},
          false},
         {"binary",
-         {KEYS_BINARY, 0, 150, 30, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         {KEYS_BINARY, 0, 150, 30, {1024, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"zstd-fast",
-         {KEYS_BE64, 0, 200, 60, {2048, OMEN_CODEC_ZSTD_FAST, 10, NULL, NULL}, 0, false},
+         {KEYS_BE64,
+          0,
+          200,
+          60,
+          {2048, OMEN_CODEC_ZSTD_FAST, 10, NULL, NULL, NULL, NULL},
+          0,
+          false},
          false},
-        {"zstd", {KEYS_USER, 0, 120, 90, {4096, OMEN_CODEC_ZSTD, 10, NULL, NULL}, 0, false}, false},
+        {"zstd",
+         {KEYS_USER, 0, 120, 90, {4096, OMEN_CODEC_ZSTD, 10, NULL, NULL, NULL, NULL}, 0, false},
+         false},
         {"large-values",
-         {KEYS_BE64, 0, 20, 4000, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         {KEYS_BE64, 0, 20, 4000, {1024, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"large-value-zstd",
-         {KEYS_BE64, 0, 12, 9000, {1024, OMEN_CODEC_ZSTD, 10, NULL, NULL}, 0, false},
+         {KEYS_BE64, 0, 12, 9000, {1024, OMEN_CODEC_ZSTD, 10, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"wide",
-         {KEYS_USER, 0, 40, 1500, {32768, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         {KEYS_USER, 0, 40, 1500, {32768, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"backwards",
-         {KEYS_USER, 0, 80, 30, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, false},
+         {KEYS_USER, 0, 80, 30, {1024, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 0, false},
          true},
         {"single-entries",
-         {KEYS_BE64, 0, 14, 2500, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 0, true},
+         {KEYS_BE64, 0, 14, 2500, {1024, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 0, true},
          false},
         {"single-zstd",
-         {KEYS_USER, 0, 14, 3000, {1024, OMEN_CODEC_ZSTD, 10, NULL, NULL}, 0, true},
+         {KEYS_USER, 0, 14, 3000, {1024, OMEN_CODEC_ZSTD, 10, NULL, NULL, NULL, NULL}, 0, true},
          false},
         {"crowds",
-         {KEYS_USER, 0, 100, 60, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 40, false},
+         {KEYS_USER, 0, 100, 60, {1024, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 40, false},
          false},
         {"one-crowd",
-         {KEYS_BE64, 5, 1, 60, {1024, OMEN_CODEC_NONE, 10, NULL, NULL}, 150, false},
+         {KEYS_BE64, 5, 1, 60, {1024, OMEN_CODEC_NONE, 10, NULL, NULL, NULL, NULL}, 150, false},
          false},
         {"many-crowds",
-         {KEYS_USER, 0, 3000, 60, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 40, false},
+         {KEYS_USER, 0, 3000, 60, {1024, OMEN_CODEC_NONE, 2, NULL, NULL, NULL, NULL}, 40, false},
          false},
         {"all-crowds",
-         {KEYS_USER, 5, 1, 60, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 2000, false},
+         {KEYS_USER, 5, 1, 60, {1024, OMEN_CODEC_NONE, 2, NULL, NULL, NULL, NULL}, 2000, false},
          false},
         {"many-backwards",
-         {KEYS_USER, 0, 3000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         {KEYS_USER, 0, 3000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL, NULL, NULL}, 0, false},
          true},
         {"many-blocks",
-         {KEYS_USER, 0, 4000, 90, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         {KEYS_USER, 0, 4000, 90, {1024, OMEN_CODEC_NONE, 2, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"many-nested",
-         {KEYS_NESTED, 0, 4000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         {KEYS_NESTED, 0, 4000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"many-binary",
-         {KEYS_BINARY, 0, 4000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         {KEYS_BINARY, 0, 4000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL, NULL, NULL}, 0, false},
          false},
         {"many-numbers",
-         {KEYS_BE64, 0, 4000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL}, 0, false},
+         {KEYS_BE64, 0, 4000, 30, {1024, OMEN_CODEC_NONE, 2, NULL, NULL, NULL, NULL}, 0, false},
          false},
     };
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
@@ -207,7 +272,7 @@ static void save_filters(void)
     static struct case_layout l;
     uint8_t keys[1 + 40 * 8];
     char name[40];
-    uint32_t levels = 0, parts = 0, layers = 0, lists = 0;
+    uint32_t levels = 0, parts = 0, layers = 0, lists = 0, ribbons = 0;
     for (size_t i = 0; i < sizeof(keys); i++)
         keys[i] = (uint8_t)(i * 37);
     keys[0] = 10 << 2 | 1;
@@ -227,10 +292,11 @@ static void save_filters(void)
         parts += l.layout.part_bytes != 0;
         layers += l.layout.prefix_bytes != 0;
         lists += l.layout.deny_count != 0;
+        ribbons += l.layout.kind == OMI_FILTER_RIBBON;
         free(samples);
         case_keys_free(&k);
     }
-    FUZZ_CHECK(levels == 7 && parts != 0 && layers != 0 && lists != 0);
+    FUZZ_CHECK(levels == 7 && parts != 0 && layers != 0 && lists != 0 && ribbons != 0);
 }
 
 /* ---- directories ----------------------------------------------------------------------------- */
@@ -371,7 +437,8 @@ static void save_manifest(void)
         struct omi_version v = {.run_count = 1};
         struct omi_table *tables[1] = {t->table};
         struct omi_tree_file *files[1] = {&t->meta};
-        struct omi_run_view run = {1 + i / 4, 1, i < 4 ? i : 2, tables, files, NULL, NULL, 0};
+        struct omi_run_view run = {1 + i / 4, 1, i < 4 ? i : 2, tables, files, NULL,
+                                   NULL,      0, false};
         v.runs = &run;
         FUZZ_OK(omi_version_snapshot(&v, &edit));
         if (i > 4 && i != 7) /* 3 will have moved */
@@ -473,6 +540,53 @@ static void save_operations(void)
     }
 }
 
+/* ---- what is asked ----------------------------------------------------------------------------- */
+
+static void save_sample(const char *name, uint32_t gets, uint32_t scans, uint32_t tables)
+{
+    static uint8_t input[INPUT_MAX];
+    struct omi_sample *s;
+    struct omi_sample_image image = {.table_count = tables};
+    struct omi_buf out = {0};
+    uint8_t key[MODEL_KEY_BYTES_MAX];
+    FUZZ_OK(omi_sample_create(1024, 256, &s));
+    for (uint32_t i = 0; i < gets; i++) {
+        size_t n = key_make((enum key_family)(i % KEY_FAMILIES), i, key);
+        omi_sample_get(s, 0, omi_slice(key, n), omi_key_hash(key, n),
+                       i % 4 == 0 ? OMI_SAMPLE_MISS : i % 4, i);
+    }
+    for (uint32_t i = 0; i < scans; i++) {
+        size_t n = key_make((enum key_family)(i % KEY_FAMILIES), i, key);
+        omi_sample_scan(s, 0, omi_slice(key, n / 2), omi_slice(key, n));
+    }
+    FUZZ_OK(omi_sample_copy(s, &image.rings));
+    image.tables = calloc(tables + 1, sizeof(*image.tables));
+    FUZZ_CHECK(image.tables != NULL);
+    for (uint32_t i = 0; i < tables; i++)
+        image.tables[i] = (struct omi_table_counts){i * 3, i * 100, i * 90, i};
+    FUZZ_OK(omi_sample_encode(&image, &out));
+    char fitted[64];
+    input[0] = 0;
+    memcpy(input + 1, out.data, out.size);
+    save("fuzz_sample", name, input, 1 + out.size);
+    input[0] = 1;
+    snprintf(fitted, sizeof(fitted), "fitted-%s", name);
+    save("fuzz_sample", fitted, input, 1 + out.size - 8);
+    omi_buf_fini(&out);
+    omi_sample_image_fini(&image);
+    omi_sample_destroy(s);
+}
+
+static void save_samples(void)
+{
+    save_sample("nothing", 0, 0, 0);
+    save_sample("gets", 12, 0, 0);
+    save_sample("scans", 0, 5, 0);
+    save_sample("tables", 0, 0, 9);
+    save_sample("all", 15, 7, 4);
+    save_sample("more-than-fit", 100, 40, 2);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -483,6 +597,7 @@ int main(int argc, char **argv)
     out_path = argv[1];
     (void)mkdir(out_path, 0777);
     save_tables();
+    save_range_filters();
     save_filters();
     for (int family = 0; family < KEY_FAMILIES; family++)
         save_life((enum key_family)family,
@@ -491,5 +606,6 @@ int main(int argc, char **argv)
     save_history();
     save_all_texts();
     save_operations();
+    save_samples();
     return 0;
 }

@@ -556,6 +556,51 @@ Test(filter, the_header_keeps_what_it_was_told)
     case_keys_free(&k);
 }
 
+/* A filter with all there can be, as it was first written: what changes its bytes changes the format. */
+Test(filter, its_bytes_are_those_of_format_2)
+{
+    struct case_keys k = number_keys(1000, 7, 5000);
+    static uint32_t bounds[300];
+    static uint8_t classes[300];
+    struct omi_filter_sample denied[3];
+    uint8_t key[8];
+    for (uint32_t r = 0; r < 300; r++) {
+        bounds[r] = r * 10000000;
+        classes[r] = (uint8_t)(r % 9);
+    }
+    struct omi_filter_layout l = layout_of(&k, bounds, classes, 300);
+    l.bits_per_probe = 1.5;
+    l.part_bytes = 1024;
+    l.prefix_bytes = 7;
+    l.prefix_probes = 3;
+    l.prefix_bits = 4;
+    for (uint32_t i = 0; i < 3; i++) { /* of the first region, which has no bits */
+        case_number(7 * (1000 + (uint64_t)i) + 1, key);
+        case_sample_of(key, 8, UINT64_C(0xabcdef0123456789) * (i + 1), &denied[i]);
+    }
+    l.deny = denied;
+    l.deny_count = 3;
+    l.info = (struct omi_filter_info){.why = OMI_FILTER_WHY_GAIN,
+                                      .samples = 512,
+                                      .promised_fpr = 0.01,
+                                      .keylike_fpr = 0.05,
+                                      .plain_fpr = 0.02,
+                                      .price = 1e-9,
+                                      .weight = 0.25};
+    struct case_filter c = encode(&k, &l);
+    struct omi_filter_info info;
+    omi_filter_describe(&c.f, &info);
+    cr_assert_gt(info.parts, 2);
+    cr_assert_eq(info.denied, 3);
+    cr_assert_eq(info.prefix_bytes, 7);
+    cr_assert_eq(case_denied(&c, &k), 0);
+    cr_assert_eq(c.size, 6464, "%zu bytes", c.size);
+    cr_assert_eq(omi_checksum(c.section, c.size, 0), UINT64_C(0x064b4a7c0b4c9d45), "%016lx",
+                 (unsigned long)omi_checksum(c.section, c.size, 0));
+    case_filter_free(&c);
+    case_keys_free(&k);
+}
+
 /* ---- damage ------------------------------------------------------------------------------------ */
 
 /* The filter answers from bytes that have passed their checks alone, as lsm/ does. */

@@ -67,6 +67,169 @@ Test(filter_plan, hashed_keys_have_nothing_to_learn_and_lose_nothing)
     expect_gain(WORK_HASHED, 10, 1.08);
 }
 
+/* At a price at which a plain filter lets one in a hundred pass: bits of the learned one in percent of
+ * the plain one's, at most; and what it promises of held-back lookups is what others see. */
+static void expect_fewer_bits(enum work_shape shape, double percent)
+{
+    struct work w = work_make(shape, KEYS, 21);
+    struct omi_filter_sample *samples = samples_make(&w, SAMPLES);
+    struct omi_filter_params p = {.kind = OMI_FILTER_PLAIN,
+                                  .price = 0.01 * M_LN2 / (1.49 * w.count),
+                                  .weight = 1,
+                                  .samples = samples,
+                                  .sample_count = SAMPLES};
+    struct work_filter plain = work_build(&w, &p);
+    p.kind = OMI_FILTER_REGIONS;
+    struct work_filter learned = work_build(&w, &p);
+    double plain_fpr = work_fpr(&w, &plain, LOOKUPS), fpr = work_fpr(&w, &learned, LOOKUPS);
+    work_expect_no_key_denied(&w, &learned);
+    cr_assert_leq((double)learned.size, percent / 100 * (double)plain.size, "%zu bytes of %zu",
+                  learned.size, plain.size);
+    cr_assert_leq(fpr, 1.35 * learned.info.promised_fpr + 20.0 / LOOKUPS, "%.5f, promised %.5f",
+                  fpr, learned.info.promised_fpr);
+    cr_assert_leq(fpr, 1.35 * plain_fpr);
+    cr_assert_leq(learned.info.keylike_fpr, 5 * plain.info.plain_fpr);
+    free(plain.section);
+    free(learned.section);
+    free(samples);
+    work_free(&w);
+}
+
+Test(filter_plan, at_one_price_gaps_save_bits)
+{
+    expect_fewer_bits(WORK_CLUSTERS, 72);
+    expect_fewer_bits(WORK_HALF_CLUSTERS, 82);
+}
+
+Test(filter_plan, at_one_price_a_prefix_layer_saves_bits)
+{
+    expect_fewer_bits(WORK_METRICS, 73);
+}
+
+Test(filter_plan, at_one_price_regions_save_bits)
+{
+    expect_fewer_bits(WORK_NEWEST, 80);
+}
+
+Test(filter_plan, hashed_keys_have_a_plain_filter_at_every_price)
+{
+    struct work w = work_make(WORK_HASHED, 50000, 9);
+    struct omi_filter_sample *samples = samples_make(&w, SAMPLES);
+    for (double price = 1e-5; price > 1e-10; price /= 1.7) {
+        struct omi_filter_params p = {.kind = OMI_FILTER_REGIONS,
+                                      .price = price,
+                                      .weight = 1,
+                                      .samples = samples,
+                                      .sample_count = SAMPLES};
+        struct work_filter b = work_build(&w, &p);
+        cr_assert_eq(b.info.kind, OMI_FILTER_PLAIN, "price %g", price);
+        cr_assert_eq(b.info.why, OMI_FILTER_WHY_NO_GAIN);
+        cr_assert_eq(b.info.samples, SAMPLES);
+        free(b.section);
+    }
+    free(samples);
+    work_free(&w);
+}
+
+/* Lookups of which two fifths are of a hundred keys, those that the sample shows again and again. */
+static struct omi_filter_sample hot_absent(struct work *w, const struct omi_filter_sample *hot)
+{
+    return work_random(w) % 10 < 4 ? hot[work_random(w) % 100] : work_absent(w);
+}
+
+Test(filter_plan, what_the_deny_list_answers_asks_for_no_bits)
+{
+    struct work w = work_make(WORK_HASHED, KEYS, 31);
+    struct omi_filter_sample hot[100], *samples = samples_make(&w, SAMPLES);
+    for (uint32_t i = 0; i < 100; i++)
+        hot[i] = work_absent(&w);
+    for (uint32_t i = 0; i < SAMPLES; i++)
+        samples[i] = hot_absent(&w, hot);
+    struct omi_filter_params p = {.kind = OMI_FILTER_PLAIN,
+                                  .price = 0.05 * M_LN2 / (1.49 * w.count),
+                                  .weight = 1,
+                                  .samples = samples,
+                                  .sample_count = SAMPLES};
+    struct work_filter plain = work_build(&w, &p);
+    p.kind = OMI_FILTER_REGIONS;
+    struct work_filter b = work_build(&w, &p);
+    uint32_t passed = 0, hot_passed = 0;
+    for (uint32_t i = 0; i < LOOKUPS; i++) {
+        struct omi_filter_sample s = hot_absent(&w, hot);
+        passed += work_asks(&b, s.head, 8, s.hash);
+    }
+    for (uint32_t i = 0; i < 100; i++)
+        hot_passed += work_asks(&b, hot[i].head, 8, hot[i].hash);
+    cr_assert_eq(hot_passed, 0);
+    cr_assert_eq(b.info.why, OMI_FILTER_WHY_GAIN);
+    cr_assert(b.info.denied >= 1 && b.info.denied <= 100, "%u denied", b.info.denied);
+    cr_assert_leq((double)b.size, 0.93 * (double)plain.size, "%zu bytes of %zu", b.size,
+                  plain.size);
+    cr_assert_leq((double)passed / LOOKUPS, 1.1 * b.info.promised_fpr);
+    work_expect_no_key_denied(&w, &b);
+    free(plain.section);
+    free(b.section);
+    free(samples);
+    work_free(&w);
+}
+
+Test(filter_plan, keys_out_of_order_still_get_a_filter_that_holds_them)
+{
+    struct work w = work_make(WORK_CLUSTERS, KEYS, 41);
+    struct omi_filter_sample *samples = samples_make(&w, SAMPLES);
+    for (uint32_t i = 100; i < 200; i++) {
+        struct omi_index_key k = w.keys[i];
+        uint64_t h = w.hashes[i];
+        w.keys[i] = w.keys[KEYS - 2 * i];
+        w.hashes[i] = w.hashes[KEYS - 2 * i];
+        w.keys[KEYS - 2 * i] = k;
+        w.hashes[KEYS - 2 * i] = h;
+    }
+    struct omi_filter_params p = {.kind = OMI_FILTER_REGIONS,
+                                  .bits = 10,
+                                  .floor = 1,
+                                  .keylike = 1,
+                                  .samples = samples,
+                                  .sample_count = SAMPLES};
+    struct work_filter b = work_build(&w, &p);
+    work_expect_no_key_denied(&w, &b);
+    cr_assert(b.info.why == OMI_FILTER_WHY_BUILD_FAILED || b.info.regions == 1);
+    free(b.section);
+    free(samples);
+    work_free(&w);
+}
+
+Test(filter_plan, parameters_that_cannot_be_are_refused)
+{
+    struct work w = work_make(WORK_HASHED, 100, 1);
+    struct omi_filter_input input = {w.keys, w.hashes, w.count};
+    const struct omi_filter_params bad[] = {
+        {.kind = OMI_FILTER_NONE, .bits = 10},
+        {.kind = OMI_FILTER_CUSTOM, .bits = 10},
+        {.kind = OMI_FILTER_REGIONS},
+        {.kind = OMI_FILTER_REGIONS, .bits = 65},
+        {.kind = OMI_FILTER_REGIONS, .bits = -1, .price = 1e-8},
+        {.kind = OMI_FILTER_REGIONS, .bits = (double)NAN, .price = 1e-8},
+        {.kind = OMI_FILTER_REGIONS, .price = -1e-8},
+        {.kind = OMI_FILTER_REGIONS, .price = (double)INFINITY},
+        {.kind = OMI_FILTER_REGIONS, .price = (double)NAN},
+        {.kind = OMI_FILTER_REGIONS, .price = 1e-8, .weight = -1},
+        {.kind = OMI_FILTER_REGIONS, .price = 1e-8, .weight = (double)NAN},
+        {.kind = OMI_FILTER_REGIONS, .bits = 10, .floor = 1.5},
+        {.kind = OMI_FILTER_REGIONS, .bits = 10, .floor = (double)NAN},
+        {.kind = OMI_FILTER_REGIONS, .bits = 10, .keylike = 1.5},
+        {.kind = OMI_FILTER_REGIONS, .bits = 10, .keylike = -0.1},
+    };
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        struct omi_buf out = {0};
+        struct omi_filter_info info;
+        cr_assert_eq(omi_filter_build(&input, &bad[i], &out, &info), OMEN_INVALID, "case %zu", i);
+        cr_assert_eq(out.size, 0);
+        omi_buf_fini(&out);
+    }
+    work_free(&w);
+}
+
 Test(filter_plan, few_samples_or_few_keys_mean_a_plain_filter)
 {
     struct work w = work_make(WORK_CLUSTERS, KEYS, 3);

@@ -98,7 +98,7 @@ static void finish(struct built *b)
 static bool ask(const struct built *b, const struct key *low, const struct key *high)
 {
     omen_slice l = slice_of(low), h = slice_of(high);
-    return omi_range_filter_may_hold(b->f, &l, &h);
+    return omi_range_filter_may_hold(b->f, b->section.data, &l, &h);
 }
 
 /* The first key >= key. */
@@ -386,9 +386,10 @@ static void check_ranges(const struct built *b, enum shape shape, uint32_t range
 {
     for (uint32_t i = 0; i < b->count; i++) {
         omen_slice k = slice_of(&b->keys[i]);
-        cr_assert(omi_range_filter_may_hold(b->f, &k, &k), "shape %d, key %u", shape, i);
-        cr_assert(omi_range_filter_may_hold(b->f, NULL, &k));
-        cr_assert(omi_range_filter_may_hold(b->f, &k, NULL));
+        cr_assert(omi_range_filter_may_hold(b->f, b->section.data, &k, &k), "shape %d, key %u",
+                  shape, i);
+        cr_assert(omi_range_filter_may_hold(b->f, b->section.data, NULL, &k));
+        cr_assert(omi_range_filter_may_hold(b->f, b->section.data, &k, NULL));
     }
     for (uint32_t i = 0; i < ranges; i++) {
         struct key low = near(b, shape), high = near(b, shape);
@@ -402,8 +403,29 @@ static void check_ranges(const struct built *b, enum shape shape, uint32_t range
     }
 }
 
+/* Sampled scans of any sort decide what a hash leaves out. */
+static void rebuild_sampled(struct built *b, enum shape shape, uint32_t bits)
+{
+    enum { SAMPLES = 40 };
+    static struct key ends[SAMPLES][2];
+    static struct omi_range_sample samples[SAMPLES];
+    for (uint32_t i = 0; i < SAMPLES; i++) {
+        ends[i][0] = ends[i][1] = near(b, shape);
+        uint8_t *tail = &ends[i][1].bytes[ends[i][1].size / 2];
+        *tail = (uint8_t)(*tail < 200 ? *tail + rnd() % 50 : *tail);
+        samples[i] = (struct omi_range_sample){slice_of(&ends[i][0]), slice_of(&ends[i][1])};
+    }
+    omi_range_filter_close(b->f);
+    build(b, &(struct omi_range_params){.kind = OMI_RANGE_HASHED,
+                                        .bits = bits,
+                                        .seed = rnd(),
+                                        .samples = samples,
+                                        .sample_count = SAMPLES});
+}
+
 Test(range_filter, never_denies_a_range_that_holds_a_key)
 {
+    uint32_t shifted = 0;
     static const uint32_t bits[] = {4, 8, 12, 24}, counts[] = {1, 2, 3, 65, 700, 6000};
     rng_state = 77;
     for (int shape = 0; shape < SHAPES; shape++)
@@ -418,8 +440,12 @@ Test(range_filter, never_denies_a_range_that_holds_a_key)
                 rebuild(&b, (enum omi_range_kind)kind, bits[rnd() % 4]);
                 check_ranges(&b, (enum shape)shape, 20 * b.count);
             }
+            rebuild_sampled(&b, (enum shape)shape, 12);
+            shifted += b.info.shift != 0;
+            check_ranges(&b, (enum shape)shape, 20 * b.count);
             finish(&b);
         }
+    cr_assert_gt(shifted, 5);
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */
@@ -432,8 +458,9 @@ static struct omi_range_info build_sampled(struct built *b, enum start start, ui
     static struct omi_range_sample samples[SAMPLES];
     for (uint32_t i = 0; i < SAMPLES; i++) {
         uint64_t first = value_of(&b->keys[0]), last = value_of(&b->keys[b->count - 1]);
-        uint64_t low = start == ANYWHERE ? first + rnd() % (last - first)
-                                         : value_of(&b->keys[rnd() % b->count]) + 1;
+        uint64_t low = start == ANYWHERE
+                           ? first + rnd() % (last - first)
+                           : value_of(&b->keys[rnd() % b->count]) + (start == IN_GAP ? 24 : 1);
         ends[i][0] = key_be64(low);
         ends[i][1] = key_be64(low + length - 1);
         samples[i] = (struct omi_range_sample){slice_of(&ends[i][0]), slice_of(&ends[i][1])};
@@ -457,6 +484,17 @@ Test(range_filter, the_sampled_scans_choose_between_spline_and_hash)
     info = build_sampled(&b, AFTER_KEY, 16, 500);
     cr_assert_eq(info.kind, OMI_RANGE_HASHED);
     cr_assert_leq(info.passed, 20);
+    finish(&b);
+}
+
+/* Scans of points in time lie close to the keys, and span many codes. */
+Test(range_filter, the_sampled_scans_decide_how_exactly_a_hash_tells_keys_apart)
+{
+    struct built b = data_make(SERIES, 100000, 5);
+    struct omi_range_info info = build_sampled(&b, IN_GAP, 30, 500);
+    cr_assert_eq(info.kind, OMI_RANGE_HASHED);
+    cr_assert_geq(info.shift, 1);
+    cr_assert_leq(100 * info.passed, 10 * info.empty, "%u of %u", info.passed, info.empty);
     finish(&b);
 }
 
@@ -538,9 +576,9 @@ Test(range_filter, stays_inside_bytes_whose_check_was_forged)
             for (uint32_t i = 0; i < 20; i++) {
                 struct key k = key_be64(rnd()), l = b.keys[rnd() % b.count];
                 omen_slice a = slice_of(&k), c = slice_of(&l);
-                (void)omi_range_filter_may_hold(f, &a, NULL);
-                (void)omi_range_filter_may_hold(f, NULL, &c);
-                (void)omi_range_filter_may_hold(f, key_order(&k, &l) < 0 ? &a : &c,
+                (void)omi_range_filter_may_hold(f, bytes, &a, NULL);
+                (void)omi_range_filter_may_hold(f, bytes, NULL, &c);
+                (void)omi_range_filter_may_hold(f, bytes, key_order(&k, &l) < 0 ? &a : &c,
                                                 key_order(&k, &l) < 0 ? &c : &a);
             }
             omi_range_filter_close(f);

@@ -244,6 +244,12 @@ Test(scan_range, shows_the_same_over_keys_within_keys)
     check_family(NESTED, "size_ratio=3,runs_upper=4", 120);
 }
 
+/* Filters come and go under a budget for a few of them; what is not there says "maybe". */
+Test(scan_range, shows_the_same_while_filters_come_and_go)
+{
+    check_family(SPREAD, "size_ratio=2,runs_upper=2,target_file_bytes=64K,filter_bytes=6K", 6000);
+}
+
 /* ---- what it saves --------------------------------------------------------------------------- */
 
 static uint64_t scan_ten(omen_db *db, uint64_t start, uint64_t *digest)
