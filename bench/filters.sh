@@ -10,7 +10,7 @@ workloads=${*:-B B2 D1 D3 E C hits}
 gets=$((keys / 5 < 2000000 ? keys / 5 : 2000000))
 dir=$(mktemp -d "${TMPDIR:-/tmp}/omendb-filters.XXXXXX")
 trap 'rm -rf "$dir"' EXIT
-base="memory_bytes=128M,cache_bytes=32M,filter_bits=10"
+base="memory_bytes=256M,memtable_bytes=2M,cache_bytes=32M,filter_bits=10"
 
 field() { # name, from the last line with the phase
     grep "\"phase\":\"$2\"" "$1" | tail -n 1 | sed "s/.*\"$3\":\([0-9.]*\).*/\1/"
@@ -31,8 +31,8 @@ for w in $workloads; do
     awk -v w="$w" -v pm="$memory" -v lm="$(field "$dir/learned" learned filter_bytes)" \
         -v pr="$(field "$dir/plain" learned device_reads_per_get)" \
         -v lr="$(field "$dir/learned" learned device_reads_per_get)" \
-        'BEGIN { printf "%-5s %12.2f %12.2f %14.5f %14.5f %8.2f\n", w, pm / 1e6, lm / 1e6, pr, lr,
-                 pr > 0 ? lr / pr : (lr > 0) }'
+        'BEGIN { r = (pr > 0) ? lr / pr : 0
+                 printf "%-5s %12.2f %12.2f %14.5f %14.5f %8.2f\n", w, pm / 1e6, lm / 1e6, pr, lr, r }'
 done
 
 # The same memory, hashed keys: nothing to learn, so nothing may be lost.

@@ -117,28 +117,59 @@ static uint64_t low_bound(const struct omi_ef *ef, uint64_t i, uint64_t end, uin
     return i;
 }
 
-bool omi_ef_any(const struct omi_ef *ef, uint64_t from, uint64_t to)
+/* The first number >= from in its bucket. i_out: of the number, or else of the first one after the
+ * bucket; zero_out: the place where the bucket ends. */
+static bool bucket_find(const struct omi_ef *ef, uint64_t from, uint64_t *i_out, uint64_t *zero_out)
 {
     uint32_t low_bits = ef->shape.low_bits;
-    uint64_t high = from >> low_bits, last = to >> low_bits;
-    uint64_t mask = (UINT64_C(1) << low_bits) - 1;
+    uint64_t high = from >> low_bits;
     uint64_t start = high != 0 ? zero_place(ef, high - 1) + 1 : 0;
     uint64_t zero = zero_from(ef->upper, start);
     uint64_t end = zero - high; /* numbers up to and with this bucket */
-    uint64_t i = low_bound(ef, start - high, end, from & mask);
-    if (i < end)
-        return high < last || low_get(ef, i) <= (to & mask);
-    /* The next number, if its bucket is not past the last: number i of bucket h stands at h + i. */
-    uint64_t stop = last + i;
-    if (i == ef->shape.count || zero >= stop)
-        return false;
-    uint64_t at = zero + 1;
+    *zero_out = zero;
+    *i_out = low_bound(ef, start - high, end, from & ((UINT64_C(1) << low_bits) - 1));
+    return *i_out < end;
+}
+
+/* The place of the first one at or after a place; stop + 1 or more when it is not at or before stop. */
+static uint64_t one_from(const struct omi_ef *ef, uint64_t at, uint64_t stop)
+{
     uint64_t word = omi_get_u64(ef->upper + at / 64 * 8) & ~UINT64_C(0) << at % 64;
     for (at = at / 64 * 64; word == 0; word = omi_get_u64(ef->upper + at / 8)) {
         at += 64;
         if (at > stop)
-            return false;
+            return at;
     }
-    at += (uint64_t)__builtin_ctzll(word);
-    return at < stop || (at == stop && low_get(ef, i) <= (to & mask));
+    return at + (uint64_t)__builtin_ctzll(word);
+}
+
+bool omi_ef_any(const struct omi_ef *ef, uint64_t from, uint64_t to)
+{
+    uint32_t low_bits = ef->shape.low_bits;
+    uint64_t last = to >> low_bits, to_low = to & ((UINT64_C(1) << low_bits) - 1), i, zero;
+    if (bucket_find(ef, from, &i, &zero))
+        return from >> low_bits < last || low_get(ef, i) <= to_low;
+    /* The next number, if its bucket is not past the last: number i of bucket h stands at h + i. */
+    uint64_t stop = last + i;
+    if (i == ef->shape.count || zero >= stop)
+        return false;
+    uint64_t at = one_from(ef, zero + 1, stop);
+    return at < stop || (at == stop && low_get(ef, i) <= to_low);
+}
+
+uint64_t omi_ef_next(const struct omi_ef *ef, uint64_t from)
+{
+    enum { PLACES_MAX = 64 * 64 };
+    uint32_t low_bits = ef->shape.low_bits;
+    uint64_t i, zero;
+    if (bucket_find(ef, from, &i, &zero))
+        return from >> low_bits << low_bits | low_get(ef, i);
+    if (i == ef->shape.count)
+        return ef->shape.top + 1;
+    uint64_t stop = (ef->shape.top >> low_bits) + i; /* within the words */
+    stop = stop < zero + PLACES_MAX ? stop : zero + PLACES_MAX;
+    uint64_t at = one_from(ef, zero + 1, stop);
+    if (at > stop)
+        return (stop - i) << low_bits; /* no bucket before it has a number */
+    return (at - i) << low_bits | low_get(ef, i);
 }

@@ -36,5 +36,8 @@ void omi_ef_encode(const struct omi_ef_shape *s, const uint64_t *numbers, uint8_
 bool omi_ef_check(const struct omi_ef *ef);
 /* Is there a number in [from, to]? from <= to <= top. */
 bool omi_ef_any(const struct omi_ef *ef, uint64_t from, uint64_t to);
+/* Some number n >= from (<= top) with no number of the set in [from, n): the next of the set, or, after
+ * a look at a few words of none, no more than that. top + 1: there is none. */
+uint64_t omi_ef_next(const struct omi_ef *ef, uint64_t from);
 
 #endif

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { HEADER_BITS = 1024 }; /* of any filter: the head's first lines */
 static const double gain_min = 0.97, bits_min = 0.05;
 static const double simpler = 0.01; /* of plain: what a search through regions must gain */
 

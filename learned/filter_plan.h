@@ -15,7 +15,8 @@ enum {
     OMI_PLAN_SAMPLES_MIN = 256, /* below: nothing is learned */
     OMI_PLAN_SAMPLES_MAX = 32768,
     OMI_PLAN_KEYS_MIN = 2000,
-    OMI_PLAN_GAPS_MAX = 1700,
+    /* Two regions each and one: fewer than a filter has room for, as its parts take more. */
+    OMI_PLAN_GAPS_MAX = 1480,
     OMI_PLAN_CUTS_MAX = 512,
     OMI_PLAN_DENIED_MAX = 4 * OMI_FILTER_DENIED_MAX /* candidates; the filter passes few of them */
 };

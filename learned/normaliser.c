@@ -213,6 +213,29 @@ void omi_normaliser_fit_whole(struct omi_normaliser *n, const struct omi_index_k
     positions_fit(n, symbols, CODES_ALL);
 }
 
+/* Byte by byte the symbols of the code's digits, up to the last that is not 0: a key below them is
+ * smaller at one of these, and so is its digit, or it ends before the last. A digit 0 that means the
+ * end with more behind it stands for bytes less than all symbols; the least of those will do. */
+size_t omi_denormalise(const struct omi_normaliser *n, uint64_t code,
+                       uint8_t out[static OMI_NORM_POSITIONS_MAX])
+{
+    size_t size = 0;
+    for (uint32_t i = 0; i < n->position_count && code != 0; i++) {
+        const struct omi_norm_position *at = &n->positions[i];
+        uint64_t digit = code / at->weight;
+        uint32_t r = 0;
+        code %= at->weight;
+        if (digit == 0 && at->has_end) {
+            out[size++] = 0;
+            break;
+        }
+        while (r + 1 < at->range_count && at->base[r + 1] <= digit)
+            r++;
+        out[size++] = (uint8_t)(at->low[r] + (digit - at->base[r]));
+    }
+    return size;
+}
+
 /* A position: u8 has_end << 7 | ranges, then first and last byte of each range. */
 omen_err omi_normaliser_encode(const struct omi_normaliser *n, struct omi_buf *out)
 {

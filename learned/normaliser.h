@@ -61,6 +61,11 @@ static inline uint64_t omi_normalise(const struct omi_normaliser *n, const uint8
     return code; /* a key that ends here adds nothing: the end is the least symbol */
 }
 
+/* Bytes b that, behind the prefix, part the keys by code: every key below prefix + b has a smaller
+ * code than this (if it is not 0). Returns how many. */
+size_t omi_denormalise(const struct omi_normaliser *n, uint64_t code,
+                       uint8_t out[static OMI_NORM_POSITIONS_MAX]);
+
 /* Chooses positions and symbols for count >= 1 keys in order, from samples: the number of positions
  * by where neighbours first differ near block ends. n->positions has room for the maximum. */
 void omi_normaliser_fit(struct omi_normaliser *n, const struct omi_index_key *keys, uint32_t count,

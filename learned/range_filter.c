@@ -231,3 +231,88 @@ bool omi_range_filter_may_hold(const struct omi_range_filter *f, const uint8_t *
         to--;
     return from <= to && omi_range_ask(&v, from, to);
 }
+
+/* ---- how far there is nothing ---------------------------------------------------------------- */
+
+/* The least code whose position is at least number. */
+static uint64_t spline_code(const struct omi_range_view *v, uint64_t number)
+{
+    uint64_t slots = v->f->slots;
+    uint32_t k = 0;
+    for (uint32_t left = v->f->knot_count; left > 1;) {
+        uint32_t half = left / 2;
+        k += omi_range_knot_rank(v, k + half) * slots <= number ? half : 0;
+        left -= half;
+    }
+    uint64_t from = omi_range_knot_code(v, k), start = omi_range_knot_rank(v, k) * slots;
+    if (k + 1 == v->f->knot_count || number == start)
+        return from;
+    uint64_t rise = omi_range_knot_rank(v, k + 1) * slots - start;
+    uint64_t width = omi_range_knot_code(v, k + 1) - from;
+    return from + (uint64_t)(((unsigned __int128)(number - start) * width + (rise - 1)) / rise);
+}
+
+/* Numbers of the circle from from on that are not in the set. */
+static uint64_t circle_free(const struct omi_range_view *v, uint64_t from)
+{
+    uint64_t top = v->f->shape.top, number = omi_ef_next(&v->set, from);
+    return number <= top ? number - from : top - from + 1 + omi_ef_next(&v->set, 0);
+}
+
+/* To the end of the block of codes, and through the next one. */
+static uint64_t hashed_code(const struct omi_range_view *v, uint64_t low)
+{
+    uint64_t range = v->f->shape.top + 1, code = low >> v->f->shift;
+    for (int blocks = 0; blocks < 2; blocks++) {
+        uint64_t off = code % range;
+        uint64_t from = (omi_range_scatter(v->f->seed, code / range, range) + off) % range;
+        uint64_t free = circle_free(v, from), left = range - off;
+        uint64_t step = free < left ? free : left;
+        if (code + step > v->f->max >> v->f->shift)
+            return v->f->max;
+        code += step;
+        if (free < left)
+            break;
+    }
+    code <<= v->f->shift;
+    return code > low ? code : low;
+}
+
+/* The least code >= low that may be there, or some code before it; none_out: there is none. */
+static uint64_t next_code(const struct omi_range_view *v, uint64_t low, bool *none_out)
+{
+    const struct omi_range_filter *f = v->f;
+    uint64_t number;
+    switch (f->kind) {
+    case OMI_RANGE_EXACT:
+        number = omi_ef_next(&v->set, low - f->min);
+        *none_out = number > f->shape.top;
+        return f->min + number;
+    case OMI_RANGE_SPLINE:
+        number = omi_ef_next(&v->set, omi_range_spline_at(v, knot_find(v, 0, low), low, false));
+        *none_out = number > f->shape.top;
+        return *none_out ? 0 : spline_code(v, number);
+    default:
+        *none_out = false;
+        return hashed_code(v, low);
+    }
+}
+
+omen_err omi_range_filter_free(const struct omi_range_filter *f, const uint8_t *section,
+                               const omen_slice *low, struct omi_buf *until, bool *none_out)
+{
+    struct omi_range_view v = omi_range_view_of(f, section);
+    uint64_t from = low != NULL ? omi_normalise(&v.norm, low->data, low->size) : 0;
+    uint8_t bytes[OMI_NORM_POSITIONS_MAX];
+    from = from > f->min ? from : f->min;
+    *none_out = from > f->max;
+    until->size = 0;
+    if (*none_out)
+        return OMEN_OK;
+    uint64_t code = next_code(&v, from, none_out);
+    if (*none_out)
+        return OMEN_OK;
+    size_t size = omi_denormalise(&v.norm, code, bytes);
+    omen_err err = omi_buf_append(until, v.norm.prefix, v.norm.prefix_size);
+    return err == OMEN_OK ? omi_buf_append(until, bytes, size) : err;
+}

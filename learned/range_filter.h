@@ -87,5 +87,10 @@ void omi_range_filter_describe(const struct omi_range_filter *filter, const uint
 /* False: no key k of the table has low <= k <= high. NULL: open on that side; else low <= high. */
 bool omi_range_filter_may_hold(const struct omi_range_filter *filter, const uint8_t *section,
                                const omen_slice *low, const omen_slice *high);
+/* A key until_out such that no key k of the table has low <= k < until; one <= low when low itself may
+ * be there. none_out: the table has no key >= low. low NULL: from the start. Or OMEN_NO_MEMORY. */
+OMEN_MUST_CHECK omen_err omi_range_filter_free(const struct omi_range_filter *filter,
+                                               const uint8_t *section, const omen_slice *low,
+                                               struct omi_buf *until_out, bool *none_out);
 
 #endif

@@ -177,9 +177,11 @@ void omi_filter_memory_add(struct omi_filter_memory *m, struct omi_table *t)
 void omi_filter_memory_remove(struct omi_filter_memory *m, struct omi_table *t)
 {
     struct omi_table_filter *f = &t->filter;
-    if (f->next == NULL)
+    omi_mutex_lock(&m->mu); /* for next, too: neighbours come and go */
+    if (f->next == NULL) {
+        omi_mutex_unlock(&m->mu);
         return;
-    omi_mutex_lock(&m->mu);
+    }
     for (uint32_t i = 0; i < f->part_count; i++)
         if (f->parts[i].extent != NULL)
             drop_locked(m, &f->parts[i]);

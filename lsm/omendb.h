@@ -458,6 +458,14 @@ typedef struct omen_stats {
     uint64_t sampled_probes, sampled_negatives, sampled_false_positives;
     double filter_promised;
     double filter_price;
+    /* Filters in memory: heads always, their parts as far as the limit goes; without its part a filter
+     * answers "maybe". Now: the limit, the heads' bytes; parts, of which loaded, of which missed of
+     * late. */
+    uint64_t filter_limit_bytes, filter_head_bytes;
+    uint64_t filter_parts, filter_parts_loaded, filter_parts_wanted;
+    /* By this handle: parts loaded and evicted; "maybe" for want of a part; filters and parts that are
+     * damaged and not used. */
+    uint64_t filter_part_loads, filter_part_evictions, filter_parts_missed, filters_damaged;
 } omen_stats;
 OMEN_API OMEN_MUST_CHECK omen_err omen_get_stats(omen_db *db, omen_stats *stats_out);
 /* The name of stall_count[index] ("memtables", ...); NULL past the end. */

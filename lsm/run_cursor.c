@@ -290,6 +290,26 @@ bool omi_run_cursor_may_hold(const struct omi_run_cursor *c, const omen_slice *l
     return false;
 }
 
+omen_err omi_run_cursor_free(const struct omi_run_cursor *c, const omen_slice *low,
+                             struct omi_buf *until, bool *none_out)
+{
+    uint32_t table = low != NULL ? find_table(c, *low) : 0;
+    *none_out = table == c->table_count;
+    while (!*none_out) {
+        const struct omi_table_props *p = &c->tables[table]->props;
+        omen_slice smallest = omi_slice(p->smallest.data, p->smallest.size);
+        if (low == NULL || omi_key_compare(c->order, *low, smallest) < 0) {
+            until->size = 0;
+            return omi_buf_append(until, smallest.data, smallest.size);
+        }
+        omen_err err = omi_table_filter_free_range(c->tables[table], *low, until, none_out);
+        if (err != OMEN_OK || !*none_out)
+            return err;
+        *none_out = ++table == c->table_count; /* the next one begins later */
+    }
+    return OMEN_OK;
+}
+
 void omi_run_cursor_seek(struct omi_run_cursor *c, omen_slice key, uint64_t trailer)
 {
     if (!place(c, key, trailer))

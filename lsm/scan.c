@@ -7,11 +7,12 @@
  * stand before the current key, whose entry is a copy.
  *
  * A run with range filters (learned/range_filter.h) is parked at the bound instead of being
- * positioned: it reads nothing. Before an entry is shown, the filters are asked whether the run can
- * have a key between the bound and that entry's, both included, for it may hold a newer version or
- * a delete of that very key. No: the bound moves to that key. Maybe: the run is activated, that is,
- * positioned at the bound as it would have been at first. So what is shown does not depend on any
- * filter's answer.
+ * positioned: it reads nothing. Forward, the filter tells once up to which key there is none in the
+ * run; entries before that key are shown without the run, and with the first that is not, that very
+ * key included, for the run may hold a newer version or a delete of it, the run is activated:
+ * positioned where it would have come to by itself. Backward, the filter is asked entry by entry
+ * about what lies between the bound and the entry, both included. So what is shown does not depend on
+ * any filter's answer.
  */
 #include "io/base/coding.h"
 #include "io/base/mutant.h"
@@ -20,7 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keys passed after which asking filters costs more than it can save. */
+/* Keys passed backward after which asking filters costs more than it can save. */
 enum { PARKED_KEYS_MAX = 32 };
 
 struct source {
@@ -28,6 +29,8 @@ struct source {
     const struct omi_entry *entry;
     bool valid, is_run;
     bool has_filter, parked; /* parked: not valid, and not positioned */
+    bool free_forever;       /* parked, forward: no key from the bound on */
+    struct omi_buf free;     /* else: none from the bound to this key */
     union {
         struct omi_mem_cursor mem;
         struct omi_run_cursor run;
@@ -52,8 +55,11 @@ struct omen_iter {
     char err_text[400];
     unsigned stripe;
     uint32_t source_count, winner, runner_up; /* source_count: none */
-    /* Parked sources have no entry between where this direction began and the bound. */
+    /* Parked sources have no entry between where this direction began and the bound; forward the
+     * bound stays there, and none has one before the key next_free. */
     uint32_t parked_count, parked_keys;
+    omen_slice next_free;
+    bool has_next_free; /* false: none has one at all */
     struct omi_buf bound;
     bool has_bound;       /* false: the very start, or end */
     bool bound_inclusive; /* does an activated source begin at the bound, or past it? */
@@ -203,16 +209,23 @@ static omen_slice bound_key(const struct omen_iter *it)
     return omi_slice(it->bound.data, it->bound.size);
 }
 
+/* The first key that a source parked forward can have an entry of: the bound's, or a later one. */
+static omen_slice free_key(const struct omen_iter *it, const struct source *s)
+{
+    omen_slice key = omi_slice(s->free.data, s->free.size), bound = bound_key(it);
+    return it->has_bound && omi_key_compare(it->order, key, bound) < 0 ? bound : key;
+}
+
 /* To where it would stand, had it been positioned with the others. */
 static void activate(struct omen_iter *it, struct source *s)
 {
     s->parked = false;
     it->parked_count--;
     it->counts.activated++;
-    if (!it->has_bound)
-        source_end(it, s, it->direction == BACKWARD);
-    else if (it->direction == FORWARD)
-        source_seek(it, s, bound_key(it));
+    if (it->direction == FORWARD)
+        source_seek(it, s, free_key(it, s));
+    else if (!it->has_bound)
+        source_end(it, s, true);
     else
         source_seek_back(it, s, bound_key(it), it->bound_inclusive);
 }
@@ -224,18 +237,51 @@ static void activate_all(struct omen_iter *it)
             activate(it, &it->sources[i]);
 }
 
-/* May a parked source have a key between the bound and limit (NULL: the end of this direction)? */
+/* Forward: how far has a source nothing? False: memory is short. */
+static bool find_free(struct omen_iter *it, struct source *s)
+{
+    omen_slice key = bound_key(it);
+    struct omi_grace *grace = &it->db->tenv.filter_memory.grace;
+    uint32_t phase = omi_grace_enter(grace, it->stripe);
+    omen_err err =
+        omi_run_cursor_free(&s->at.run, it->has_bound ? &key : NULL, &s->free, &s->free_forever);
+    omi_grace_leave(grace, it->stripe, phase);
+    it->counts.asked++;
+    return err == OMEN_OK;
+}
+
+/* Backward: may a parked source have a key between limit (NULL: the first) and the bound? */
 static bool may_hold(struct omen_iter *it, const struct source *s, const omen_slice *limit)
 {
     omen_slice key = bound_key(it);
-    const omen_slice *bound = it->has_bound ? &key : NULL;
     struct omi_grace *grace = &it->db->tenv.filter_memory.grace;
     uint32_t phase = omi_grace_enter(grace, it->stripe);
-    bool may = it->direction == FORWARD ? omi_run_cursor_may_hold(&s->at.run, bound, limit)
-                                        : omi_run_cursor_may_hold(&s->at.run, limit, bound);
+    bool may = omi_run_cursor_may_hold(&s->at.run, limit, it->has_bound ? &key : NULL);
     omi_grace_leave(grace, it->stripe, phase);
     it->counts.asked++;
     return may;
+}
+
+/* Forward: may a parked source have a key before the upper bound? */
+static bool free_ends(const struct omen_iter *it, const struct source *s)
+{
+    return !s->free_forever &&
+           !(it->has_upper && omi_key_compare(it->order, free_key(it, s), it->upper) >= 0);
+}
+
+/* Forward: the least of the keys that parked sources may have. */
+static void find_next_free(struct omen_iter *it)
+{
+    it->has_next_free = false;
+    for (uint32_t i = 0; i < it->source_count && it->parked_count != 0; i++) {
+        const struct source *s = &it->sources[i];
+        if (!s->parked || s->free_forever)
+            continue;
+        omen_slice key = free_key(it, s);
+        if (!it->has_next_free || omi_key_compare(it->order, key, it->next_free) < 0)
+            it->next_free = key;
+        it->has_next_free = true;
+    }
 }
 
 /* Nothing to be found up to where the scan may go: neither positioned nor asked again. */
@@ -243,6 +289,21 @@ static void retire(struct omen_iter *it, struct source *s)
 {
     s->parked = false;
     it->parked_count--;
+}
+
+/* Parks a source that has filters; false: it has none, or memory is short. */
+static bool park(struct omen_iter *it, struct source *s)
+{
+    s->parked = s->has_filter && (it->direction == BACKWARD || find_free(it, s));
+    if (!s->parked)
+        return false;
+    s->valid = false;
+    it->parked_count++;
+    it->counts.parked++;
+    if (it->direction == FORWARD ? !free_ends(it, s)
+                                 : it->has_lower && !may_hold(it, s, &it->lower))
+        retire(it, s);
+    return true;
 }
 
 /* Places all sources at from (NULL: the end of this direction), or parks them there. */
@@ -259,38 +320,47 @@ static void place(struct omen_iter *it, enum direction direction, const omen_sli
     bool may_park = from == NULL || keep(&it->bound, start.data, start.size) == OMEN_OK;
     for (uint32_t i = 0; i < it->source_count; i++) {
         struct source *s = &it->sources[i];
-        s->parked = s->has_filter && may_park;
-        if (s->parked) {
-            s->valid = false;
-            it->parked_count++;
-            it->counts.parked++;
-        } else if (from == NULL) {
+        s->parked = false;
+        if (may_park && park(it, s))
+            continue;
+        if (from == NULL)
             source_end(it, s, !forward);
-        } else if (forward) {
+        else if (forward)
             source_seek(it, s, start);
-        } else {
+        else
             source_seek_back(it, s, start, inclusive);
-        }
     }
-    bool limited = forward ? it->has_upper : it->has_lower;
-    for (uint32_t i = 0; limited && i < it->source_count && it->parked_count != 0; i++)
-        if (it->sources[i].parked &&
-            !may_hold(it, &it->sources[i], forward ? &it->upper : &it->lower))
-            retire(it, &it->sources[i]);
+    if (forward)
+        find_next_free(it);
     choose(it, forward ? 1 : -1);
-}
-
-static int bound_compare(const struct omen_iter *it, omen_slice key)
-{
-    int c = omi_key_compare(it->order, key, bound_key(it));
-    return it->direction == FORWARD ? c : -c;
 }
 
 /* Is key, the best of the positioned sources, also the best of all? False: sources were activated;
  * choose again. */
-static bool parked_pass(struct omen_iter *it, omen_slice key)
+static bool forward_pass(struct omen_iter *it, omen_slice key)
 {
-    if (it->bound_asked && bound_compare(it, key) <= 0)
+    if (!it->has_next_free || (omi_key_compare(it->order, key, it->next_free) < 0 &&
+                               !OMI_MUTANT(OMI_MUTANT_PARKED_KEY_MISSED)))
+        return true;
+    bool pass = true;
+    for (uint32_t i = 0; i < it->source_count; i++) {
+        struct source *s = &it->sources[i];
+        int passed =
+            s->parked && !s->free_forever ? omi_key_compare(it->order, free_key(it, s), key) : 1;
+        if (passed > 0 || (passed == 0 && OMI_MUTANT(OMI_MUTANT_PARKED_KEY_MISSED)))
+            continue;
+        activate(it, s);
+        pass = false;
+        it->counts.in_vain += /* a false alarm */
+            !s->valid || omi_key_compare(it->order, omi_entry_key(s->entry), key) > 0;
+    }
+    find_next_free(it);
+    return pass;
+}
+
+static bool backward_pass(struct omen_iter *it, omen_slice key)
+{
+    if (it->bound_asked && omi_key_compare(it->order, key, bound_key(it)) >= 0)
         return true;
     if (it->parked_keys >= PARKED_KEYS_MAX) {
         activate_all(it);
@@ -299,13 +369,12 @@ static bool parked_pass(struct omen_iter *it, omen_slice key)
     bool pass = true;
     for (uint32_t i = 0; i < it->source_count; i++) {
         struct source *s = &it->sources[i];
-        if (!s->parked || !may_hold(it, s, &key) || OMI_MUTANT(OMI_MUTANT_PARKED_KEY_MISSED))
+        if (!s->parked || !may_hold(it, s, &key))
             continue;
         activate(it, s);
         pass = false;
-        /* Was it a false alarm? */
-        int past = s->valid ? omi_key_compare(it->order, omi_entry_key(s->entry), key) : 1;
-        it->counts.in_vain += !s->valid || (it->direction == FORWARD ? past > 0 : past < 0);
+        it->counts.in_vain +=
+            !s->valid || omi_key_compare(it->order, omi_entry_key(s->entry), key) < 0;
     }
     if (keep(&it->bound, key.data, key.size) != OMEN_OK) { /* parking is a saving, never a must */
         activate_all(it);
@@ -319,20 +388,21 @@ static bool parked_pass(struct omen_iter *it, omen_slice key)
 /* No positioned source has an entry within the limits: has a parked one? True: choose again. */
 static bool parked_revive(struct omen_iter *it)
 {
-    const omen_slice *limit = it->direction == FORWARD ? (it->has_upper ? &it->upper : NULL)
-                                                       : (it->has_lower ? &it->lower : NULL);
     bool any = false;
     for (uint32_t i = 0; i < it->source_count && it->parked_count != 0; i++) {
         struct source *s = &it->sources[i];
         if (!s->parked)
             continue;
-        if (may_hold(it, s, limit)) {
+        if (it->direction == FORWARD ? free_ends(it, s)
+                                     : may_hold(it, s, it->has_lower ? &it->lower : NULL)) {
             activate(it, s);
             any = true;
         } else {
             retire(it, s);
         }
     }
+    if (it->direction == FORWARD)
+        find_next_free(it);
     return any;
 }
 
@@ -388,7 +458,7 @@ static void forward_settle(struct omen_iter *it, bool skip)
             continue;
         }
         if (omi_trailer_seq(e->trailer) <= it->seq && !(skip && key_is(it, e, &it->key))) {
-            if (it->parked_count != 0 && !parked_pass(it, omi_entry_key(e))) {
+            if (it->parked_count != 0 && !forward_pass(it, omi_entry_key(e))) {
                 choose(it, 1);
                 continue;
             }
@@ -456,7 +526,7 @@ static void backward_settle(struct omen_iter *it)
             continue;
         }
         if (omi_trailer_seq(e->trailer) <= it->seq) {
-            if (!have && it->parked_count != 0 && !parked_pass(it, omi_entry_key(e))) {
+            if (!have && it->parked_count != 0 && !backward_pass(it, omi_entry_key(e))) {
                 choose(it, -1);
                 continue;
             }
@@ -582,6 +652,7 @@ omen_err omen_iter_open(omen_db *db, const omen_read_options *options, omen_iter
         s->is_run = true;
         s->valid = s->parked = false;
         s->has_filter = run->has_range_filter;
+        s->free = (struct omi_buf){0};
         omi_run_cursor_init(&s->at.run, run->tables, run->table_count, it->order, fill);
     }
     it->winner = it->runner_up = it->source_count;
@@ -600,8 +671,10 @@ void omen_iter_close(omen_iter *it)
     if (it == NULL)
         return;
     for (uint32_t i = 0; i < it->source_count; i++)
-        if (it->sources[i].is_run)
+        if (it->sources[i].is_run) {
             omi_run_cursor_fini(&it->sources[i].at.run);
+            omi_buf_fini(&it->sources[i].free);
+        }
     counts_add(it);
     sample_end(it);
     omi_view_unref(it->view);

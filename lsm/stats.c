@@ -179,6 +179,25 @@ static void gather_levels(omen_db *db, const struct omi_view *view, omen_stats *
     }
 }
 
+static void gather_parts(omen_db *db, const struct omi_version *v, omen_stats *s)
+{
+    const struct omi_filter_memory *m = &db->tenv.filter_memory;
+    for (uint32_t i = 0; i < v->run_count; i++)
+        for (uint32_t j = 0; j < v->runs[i].table_count; j++) {
+            struct omi_table_parts p;
+            omi_table_parts_count(v->runs[i].tables[j], &p);
+            s->filter_parts += p.all;
+            s->filter_parts_loaded += p.loaded;
+            s->filter_parts_wanted += p.wanted;
+        }
+    s->filter_limit_bytes = atomic_load(&m->limit_bytes);
+    s->filter_head_bytes = atomic_load(&m->head_bytes);
+    s->filter_part_loads = atomic_load(&m->loads);
+    s->filter_part_evictions = atomic_load(&m->evictions);
+    s->filter_parts_missed = atomic_load(&m->absent);
+    s->filters_damaged = atomic_load(&m->damaged) + atomic_load(&db->tenv.filters_dropped);
+}
+
 static void gather(omen_db *db, omen_stats *s)
 {
     memset(s, 0, sizeof(*s));
@@ -193,6 +212,7 @@ static void gather(omen_db *db, omen_stats *s)
     gather_tables(view->version, s);
     gather_memory(db, view, s);
     omi_stats_filters(db, view->version, s);
+    gather_parts(db, view->version, s);
     s->uptime_us = (omi_now_ns(db->env) - db->opened_ns) / 1000;
     s->last_seq = atomic_load(&db->visible_seq);
     s->iterators = atomic_load(&db->iterators);

@@ -93,6 +93,12 @@ static omen_err json_reads(struct omi_buf *out, const omen_stats *s)
     if (err == OMEN_OK)
         err = json_filters(out, s);
     if (err == OMEN_OK)
+        err = OBJECT(out, "filter_parts", {"count", s->filter_parts},
+                     {"loaded", s->filter_parts_loaded}, {"wanted", s->filter_parts_wanted},
+                     {"loads", s->filter_part_loads}, {"evictions", s->filter_part_evictions},
+                     {"missed", s->filter_parts_missed}, {"damaged", s->filters_damaged},
+                     {"head_bytes", s->filter_head_bytes}, {"limit_bytes", s->filter_limit_bytes});
+    if (err == OMEN_OK)
         err = OBJECT(
             out, "index", {"bytes", s->index_bytes}, {"keys", s->index_keys},
             {"blocks", s->index_blocks}, {"knots", s->index_knots},
@@ -222,6 +228,17 @@ char *omen_stats_prometheus(omen_db *db)
          s.filter_policy_wrong},
         {"filter_policy_foreign_total", "counter", "Tables opened with another policy's filter",
          s.filter_policy_foreign},
+        {"filter_parts", "gauge", "Parts of filters", s.filter_parts},
+        {"filter_parts_loaded", "gauge", "Parts of filters in memory", s.filter_parts_loaded},
+        {"filter_limit_bytes", "gauge", "Most memory of filters", s.filter_limit_bytes},
+        {"filter_head_bytes", "gauge", "Bytes of filters' heads", s.filter_head_bytes},
+        {"filter_part_loads_total", "counter", "Parts of filters read", s.filter_part_loads},
+        {"filter_part_evictions_total", "counter", "Parts of filters that went for others",
+         s.filter_part_evictions},
+        {"filter_parts_missed_total", "counter", "Filters that said maybe for want of a part",
+         s.filter_parts_missed},
+        {"filters_damaged_total", "counter", "Filters and parts of them found damaged",
+         s.filters_damaged},
         {"range_filter_bytes", "gauge", "Bytes of range filters", s.range_filter_bytes},
         {"range_filter_parked_total", "counter", "Runs that scans left unread at first",
          s.range_filter_parked},

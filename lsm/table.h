@@ -127,6 +127,13 @@ void omi_table_filter_info(const struct omi_table *table, struct omi_filter_info
 /* What of the filter is always in memory. */
 const struct omi_filter *omi_table_filter(const struct omi_table *table);
 
+/* Parts of its filters, the range filter among them, that have bytes; how many are in memory; how many
+ * were missed of late. */
+struct omi_table_parts {
+    uint32_t all, loaded, wanted;
+};
+void omi_table_parts_count(const struct omi_table *table, struct omi_table_parts *counts_out);
+
 /* What sampled lookups met in a table with a filter; counted since it was written. */
 enum omi_sampled { OMI_SAMPLED_NEGATIVE, OMI_SAMPLED_FALSE_POSITIVE, OMI_SAMPLED_HELD };
 void omi_table_count_sampled(struct omi_table *table, const struct omi_filter_route *route,
@@ -181,6 +188,10 @@ void omi_run_cursor_first(struct omi_run_cursor *c);
 void omi_run_cursor_last(struct omi_run_cursor *c);
 void omi_run_cursor_next(struct omi_run_cursor *c); /* needs valid */
 void omi_run_cursor_prev(struct omi_run_cursor *c);
+/* A key until such that the run has none in [low, until), as far as bounds and filters tell; none: it has
+ * none >= low. low NULL: from the start. Inside the grace of the filters' memory. */
+OMEN_MUST_CHECK omen_err omi_run_cursor_free(const struct omi_run_cursor *c, const omen_slice *low,
+                                             struct omi_buf *until_out, bool *none_out);
 /* May a key of [low, high] be in the run? As omi_table_may_hold_range; the position does not matter
  * and stays. */
 bool omi_run_cursor_may_hold(const struct omi_run_cursor *c, const omen_slice *low,

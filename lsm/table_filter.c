@@ -323,6 +323,20 @@ omen_err omi_table_part_load(struct omi_table *t, uint32_t part)
     return err;
 }
 
+void omi_table_parts_count(const struct omi_table *t, struct omi_table_parts *out)
+{
+    *out = (struct omi_table_parts){0};
+    for (uint32_t i = 0; i < t->filter.part_count; i++) {
+        const struct omi_table_part *p = &t->filter.parts[i];
+        if (omi_table_part_bytes(t, i) == 0)
+            continue;
+        bool loaded = atomic_load_explicit(&p->bytes, memory_order_relaxed) != NULL;
+        out->all++;
+        out->loaded += loaded;
+        out->wanted += !loaded && atomic_load_explicit(&p->wanted, memory_order_relaxed) != 0;
+    }
+}
+
 /* ---- asking ---------------------------------------------------------------------------------- */
 
 /* The bytes of a part, or NULL: "maybe". */
@@ -362,6 +376,18 @@ bool omi_table_filter_may_hold_range(struct omi_table *t, const omen_slice *low,
         return true;
     const uint8_t *bytes = part_bytes(t, f->point_parts);
     return bytes == NULL || omi_range_filter_may_hold(atomic_load(&f->range), bytes, low, high);
+}
+
+omen_err omi_table_filter_free_range(struct omi_table *t, omen_slice low, struct omi_buf *until,
+                                     bool *none_out)
+{
+    struct omi_table_filter *f = &t->filter;
+    const uint8_t *bytes = f->part_count != f->point_parts ? part_bytes(t, f->point_parts) : NULL;
+    *none_out = false;
+    if (bytes != NULL)
+        return omi_range_filter_free(atomic_load(&f->range), bytes, &low, until, none_out);
+    until->size = 0;
+    return omi_buf_append(until, low.data, low.size);
 }
 
 bool omi_table_filter_may_hold(struct omi_table *t, omen_slice key, uint64_t hash,

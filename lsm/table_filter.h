@@ -54,6 +54,10 @@ bool omi_table_filter_may_hold(struct omi_table *table, omen_slice key, uint64_t
 bool omi_table_filter_may_hold_range(struct omi_table *table, const omen_slice *low,
                                      const omen_slice *high);
 
+/* As omi_range_filter_free; without the filter's bytes until is low itself. */
+OMEN_MUST_CHECK omen_err omi_table_filter_free_range(struct omi_table *table, omen_slice low,
+                                                     struct omi_buf *until_out, bool *none_out);
+
 /* For the keeper: brings a part in. OMEN_ABORTED: there is no room. After OMEN_CORRUPT it will not be
  * asked for again; after another failure, not for a while. */
 OMEN_MUST_CHECK omen_err omi_table_part_load(struct omi_table *table, uint32_t part);

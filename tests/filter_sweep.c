@@ -79,6 +79,7 @@ static const struct kind {
     {"deny list", "", HASHED, SMALL, make_mixed, MIX_DENY, NULL, OMI_RANGE_NONE},
     {"everything", "", METRICS, SMALL, make_mixed, MIX_GAPS | MIX_PARTS | MIX_PREFIX | MIX_DENY,
      NULL, OMI_RANGE_NONE},
+    {"little memory", "filter_bytes=4K", HASHED, 900, make_mixed, MIX_PARTS, NULL, OMI_RANGE_NONE},
     {"learned gaps", "", CLUSTERS, LARGE, make_planned, 0, NULL, OMI_RANGE_NONE},
     {"learned prefix", "", METRICS, LARGE, make_planned, 0, NULL, OMI_RANGE_NONE},
     {"custom", "", HASHED, SMALL, NULL, 0, &filter_mix_policy, OMI_RANGE_NONE},

@@ -11,7 +11,8 @@ worst=0
 names=$(sed -n 's/^    OMI_MUTANT_\([A-Z_]*\),.*/\1/p' io/base/mutant.h | grep -v '^NONE$')
 
 # Without a planted bug all of them pass, so that what they find is the bug.
-for program in "crash --points 4000 --seconds 40" "oracle --ops 30000" "fail_io --part 1/8" "damage --step 5"; do
+for program in "crash --points 4000 --seconds 40" "oracle --ops 30000" "fail_io --part 1/8" \
+    "filter_sweep --step 11" "damage --step 5"; do
     # shellcheck disable=SC2086
     OMENDB_MUTANT=0 "$build"/tests/$program --seed 100000 >"$build/mutant.log" 2>&1 && continue
     tail -n 3 "$build/mutant.log"
@@ -23,7 +24,8 @@ done
 hunt() {
     start=$(date +%s)
     for seed in 1 2 3 4 5 6 7 8; do
-        for program in "crash --points 4000 --seconds 40" "oracle --ops 30000" "fail_io --part $seed/8" "damage --step 5"; do
+        for program in "crash --points 4000 --seconds 40" "oracle --ops 30000" "fail_io --part $seed/8" \
+            "filter_sweep --step 11" "damage --step 5"; do
             left=$((limit - $(date +%s) + start))
             [ $left -gt 0 ] || return 1
             # shellcheck disable=SC2086

@@ -55,6 +55,8 @@ for corpus in tests/fuzz/corpus/fuzz_*; do
     step "fuzz-corpus-$target" "$build/fuzz/replay_$target" "$corpus"
 done
 step memtable-threads "$build/tests/tsan_memtable" 2
+step sample-threads "$build/tests/tsan_sample" 2
+step filter-threads "$build/tests/tsan_filter" 3
 step filter-keys "$build/tests/soak_filter" 10 1
 step index-lookups "$build/tests/soak_index" 1000000 1
 printf '%d passed, %d failed\n' "$passed" "$failed"

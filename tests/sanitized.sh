@@ -49,6 +49,8 @@ if [ "$what" = unit ]; then
     done
 fi
 step memtable "$build/tests/tsan_memtable" 3
+step sample "$build/tests/tsan_sample" 3
+step filters "$build/tests/tsan_filter" 6
 step stress-dir "$build/omendb" stress --mode=dir --seconds=5
 step stress-sim "$build/omendb" stress --mode=sim --faults --ops=3000
 for set in 0 5 8 9 10 11; do

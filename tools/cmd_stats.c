@@ -119,6 +119,11 @@ static void stats_human(const omen_stats *s)
            hb(s->filter_bytes), 8 * ratio(s->filter_bytes, s->index_keys), hc(s->filter_probes),
            hc(s->filter_negatives), hc(s->filter_false_positives),
            100 * ratio(s->filter_false_positives, s->filter_negatives + s->filter_false_positives));
+    printf("  %s of %s parts in memory, %s of heads, at most %s; %s missed, %s loaded, %s went for "
+           "others; %s damaged\n",
+           hc(s->filter_parts_loaded), hc(s->filter_parts), hb(s->filter_head_bytes),
+           hb(s->filter_limit_bytes), hc(s->filter_parts_missed), hc(s->filter_part_loads),
+           hc(s->filter_part_evictions), hc(s->filters_damaged));
     head("levels");
     levels_table(s);
     head("memory of this process");

@@ -7,12 +7,14 @@
 #include "tools/lab_filter_measure.h"
 
 #include "io/base/fail.h"
+#include "learned/filter_price.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { RIBBON_PART_BYTES = 96 << 10 };
 enum { LOOKUPS = 200000, FALSE_POSITIVES_MIN = 100, REGIONS = 256, FAR_KEYS = 16 };
 
 struct accept {
@@ -181,6 +183,27 @@ static void check_plain(struct accept *a)
         if (more.at == NULL)
             note(a, omi_fail(OMEN_NO_MEMORY, 0, "%d lookups", 10 * LOOKUPS));
         omt_asked_free(&more);
+    }
+    trial_close(&t);
+}
+
+static void check_ribbon(struct accept *a)
+{
+    struct trial t;
+    if (trial_open(a, "A", &t)) {
+        struct omi_filter_params p = {.kind = OMI_FILTER_RIBBON, .part_bytes = RIBBON_PART_BYTES};
+        struct omt_asked_list more = omt_filter_work_ask(&t.work, OMT_ASK_AS_EVER, 5 * LOOKUPS);
+        if (more.at == NULL)
+            note(a, omi_fail(OMEN_NO_MEMORY, 0, "%d lookups", 5 * LOOKUPS));
+        omt_asked_free(&t.asked); /* too few to tell a hundredth of a bit by */
+        t.asked = more;
+        at_most(a, "ribbon: bits a key at one in a hundred", bits_for(a, &t, &p), 7.1);
+        p.bits = 7.38;
+        struct omt_built b = make(a, &t, &p);
+        at_most(a, "ribbon of seven columns: bits a key", b.bits, 7.4);
+        at_most(a, "ribbon of seven columns: false positives, %", 100 * omt_built_fpr(&b, &t.asked),
+                0.8);
+        omt_built_free(&b);
     }
     trial_close(&t);
 }
@@ -421,16 +444,60 @@ static void check_promises(struct accept *a)
     at_most(a, "all shapes, 6 and 10 bits: false positives, of those promised", most, 1.35);
 }
 
+/* ---- all tables ------------------------------------------------------------------------------ */
+
+enum { LEVELS = 4 };
+
+struct at_a_price {
+    double bits;    /* a key, over all levels */
+    double insured; /* false positives a lookup if nothing were found any more */
+};
+
+/* Levels ten times each other, keys asked for evenly; this share of lookups finds nothing. */
+static struct at_a_price levels_at_their_price(double miss, double halving, double floor)
+{
+    struct omi_priced_table tables[LEVELS];
+    struct omi_filter_demand demand = {.uniform_bits = 10, .floor = floor};
+    struct at_a_price out = {0, 0};
+    double all = 0, above = 0, keys = 1e4;
+    for (int i = 0; i < LEVELS; i++, keys *= 10) {
+        tables[i] = (struct omi_priced_table){.keys = keys, .halving = halving};
+        all += keys;
+    }
+    for (int i = 0; i < LEVELS; i++) {
+        above += tables[i].keys;
+        tables[i].weight = 1 - (1 - miss) * above / all;
+    }
+    double price = omi_filter_price(tables, LEVELS, &demand);
+    for (int i = 0; i < LEVELS; i++) {
+        out.bits += tables[i].keys / all * omi_priced_table_bits(&tables[i], price, floor);
+        out.insured += omi_priced_table_fpr(&tables[i], price, floor);
+    }
+    return out;
+}
+
+static void check_levels(struct accept *a)
+{
+    static const double ribbon = OMI_RIBBON_BITS_PER_HALVING, floor = OMI_FILTER_FLOOR_DEFAULT;
+    at_most(a, "four levels, all miss: bits a key as good as ten on each",
+            levels_at_their_price(1, 0, floor).bits, 7.9);
+    at_most(a, "50 % misses", levels_at_their_price(0.5, 0, floor).bits, 6.9);
+    at_most(a, "5 % misses", levels_at_their_price(0.05, 0, floor).bits, 5.2);
+    at_most(a, "5 % misses, ribbons", levels_at_their_price(0.05, ribbon, floor).bits, 3.7);
+    at_most(a, "5 % misses, then all: false positives a lookup",
+            levels_at_their_price(0.05, 0, floor).insured, 0.16);
+}
+
 /* ---- all of them ----------------------------------------------------------------------------- */
 
 static const struct {
     int number;
     void (*run)(struct accept *);
-} checks[] = {{1, check_plain},          {5, check_asking},           {6, check_asking_far},
-              {7, check_building},       {8, check_nothing_to_learn}, {9, check_clusters},
-              {10, check_wide_clusters}, {11, check_hot_prefixes},    {12, check_prefixes},
-              {13, check_newest},        {14, check_denied},          {15, check_drift},
-              {17, check_promises}};
+} checks[] = {{1, check_plain},      {2, check_ribbon},         {5, check_asking},
+              {6, check_asking_far}, {7, check_building},       {8, check_nothing_to_learn},
+              {9, check_clusters},   {10, check_wide_clusters}, {11, check_hot_prefixes},
+              {12, check_prefixes},  {13, check_newest},        {14, check_denied},
+              {15, check_drift},     {16, check_levels},        {17, check_promises}};
 enum { CHECKS = sizeof(checks) / sizeof(checks[0]) };
 
 /* "9,10" or "all" -> which. -1: some word is no check. */

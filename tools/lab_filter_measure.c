@@ -138,7 +138,11 @@ double omt_built_worst(const struct omt_built *b, const struct omt_filter_work *
         uint32_t first;
         int class;
         omi_filter_region(&b->f, r, &first, &class);
-        double fpr = keys[r] == 0 ? 0 : omi_filter_fpr_probes(density * class, (unsigned)class);
+        double fpr = 0;
+        if (keys[r] != 0)
+            fpr = b->info.kind == OMI_FILTER_RIBBON
+                      ? 1.0 / (1u << class)
+                      : omi_filter_fpr_probes(density * class, (unsigned)class);
         worst = fpr > worst ? fpr : worst;
     }
     free(keys);

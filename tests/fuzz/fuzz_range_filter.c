@@ -21,6 +21,8 @@ static void ask_section(const uint8_t *data, size_t size)
 {
     struct omi_range_filter *f;
     struct omi_range_info info;
+    struct omi_buf until = {0};
+    bool none;
     uint8_t *section = malloc(size + 1);
     FUZZ_CHECK(section != NULL);
     memcpy(section, data, size);
@@ -36,12 +38,14 @@ static void ask_section(const uint8_t *data, size_t size)
             bool rises = omi_bytes_compare(a.data, a.size, b.data, b.size) <= 0;
             (void)omi_range_filter_may_hold(f, section, rises ? &a : &b, rises ? &b : &a);
             (void)omi_range_filter_may_hold(f, section, &a, NULL);
+            FUZZ_OK(omi_range_filter_free(f, section, &a, &until, &none));
             (void)omi_range_filter_may_hold(f, section, NULL, &b);
         }
     } else {
         FUZZ_CHECK(f == NULL);
     }
     omi_range_filter_close(f);
+    omi_buf_fini(&until);
     free(section);
 }
 

@@ -154,12 +154,24 @@ static struct built data_make(enum data data, uint32_t count, uint64_t seed)
  * keys picked at random, or shortly after a key. */
 enum start { ANYWHERE, IN_GAP, AFTER_KEY };
 
+/* Does the stretch that is free from low on pass high? */
+static bool free_past(const struct built *b, const struct key *low, const struct key *high)
+{
+    struct omi_buf until = {0};
+    omen_slice l = slice_of(low);
+    bool none;
+    cr_assert_eq(omi_range_filter_free(b->f, b->section.data, &l, &until, &none), OMEN_OK);
+    bool past = none || omi_bytes_compare(until.data, until.size, high->bytes, high->size) > 0;
+    omi_buf_fini(&until);
+    return past;
+}
+
 /* Per cent of truly empty ranges of length codes that are passed; -1: hardly any is empty. */
 static double passed_pct(const struct built *b, enum start start, uint64_t length)
 {
     enum { WANTED = 60000 };
     uint64_t first = value_of(&b->keys[0]), last = value_of(&b->keys[b->count - 1]);
-    uint32_t empty = 0, passed = 0;
+    uint32_t empty = 0, passed = 0, free_before = 0;
     for (uint32_t t = 0; t < 20 * WANTED && empty < WANTED; t++) {
         uint64_t low;
         uint32_t i = (uint32_t)(rnd() % (b->count - 1));
@@ -176,8 +188,11 @@ static double passed_pct(const struct built *b, enum start start, uint64_t lengt
         if (truly_holds(b, &l, &h))
             continue;
         empty++;
-        passed += ask(b, &l, &h);
+        bool passes = ask(b, &l, &h);
+        passed += passes;
+        free_before += !passes && !free_past(b, &l, &h);
     }
+    cr_expect_leq(200 * free_before, empty, "%u of %u: they end too early", free_before, empty);
     return empty < 200 ? -1 : 100.0 * passed / empty;
 }
 
@@ -382,6 +397,22 @@ static struct key near(const struct built *b, enum shape shape)
     return k;
 }
 
+/* No key lies before where the filter says that there may be one. */
+static void check_free(const struct built *b, const struct key *low)
+{
+    struct omi_buf until = {0};
+    omen_slice l = slice_of(low);
+    bool none;
+    uint32_t i = bound(b, low);
+    cr_assert_eq(omi_range_filter_free(b->f, b->section.data, &l, &until, &none), OMEN_OK);
+    if (i < b->count) {
+        cr_assert_not(none);
+        cr_assert_leq(omi_bytes_compare(until.data, until.size, b->keys[i].bytes, b->keys[i].size),
+                      0);
+    }
+    omi_buf_fini(&until);
+}
+
 static void check_ranges(const struct built *b, enum shape shape, uint32_t ranges)
 {
     for (uint32_t i = 0; i < b->count; i++) {
@@ -400,6 +431,7 @@ static void check_ranges(const struct built *b, enum shape shape, uint32_t range
         }
         if (truly_holds(b, &low, &high))
             cr_assert(ask(b, &low, &high), "shape %d, kind %d, range %u", shape, b->info.kind, i);
+        check_free(b, &low);
     }
 }
 
@@ -620,6 +652,13 @@ Test(range_filter, a_set_answers_like_a_search)
             for (uint32_t n = 0; n < count && !any; n++)
                 any = numbers[n] >= from && numbers[n] <= to;
             cr_assert_eq(omi_ef_any(&ef, from, to), any, "set %u, question %u", t, i);
+            uint64_t next = s.top + 1, told = omi_ef_next(&ef, from);
+            for (uint32_t n = count; n-- > 0 && numbers[n] >= from;)
+                next = numbers[n];
+            cr_assert(told == next || (told > from && told < next), "set %u, next %u", t, i);
+            /* It looks 4,096 places on: fewer buckets than that are never given up. */
+            cr_assert(told == next || (next >> s.low_bits) - (from >> s.low_bits) >= 4000,
+                      "set %u: given up too early", t);
         }
         free(upper);
         free(samples);

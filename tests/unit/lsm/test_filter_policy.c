@@ -21,7 +21,7 @@ static struct omi_env *env;
  * offset each, the bytes; so it is never wrong. */
 struct exact {
     _Atomic uint64_t built, asked, misaligned, unordered;
-    enum { HONEST, DECLINES, LIES, TOO_MUCH, IGNORES_APPEND } manner;
+    enum manner { HONEST, DECLINES, LIES, TOO_MUCH, IGNORES_APPEND } manner;
 };
 static struct exact exact;
 
@@ -300,7 +300,7 @@ Test(filter_policy, one_that_denies_keys_later_is_told_by_verify)
     must(omen_close(db));
 }
 
-static void builds_nothing(int manner)
+static void builds_nothing(enum manner manner)
 {
     exact.manner = manner;
     make_db(&policy);
