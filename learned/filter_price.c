@@ -5,6 +5,7 @@
 #include "learned/filter_price.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 enum { LINE_BITS = 512, PROBES_MAX = 14, STEPS = 60 };
 static const double price_low = 0x1p-80, price_high = 0x1p10;
@@ -80,12 +81,6 @@ double omi_priced_table_bits(const struct omi_priced_table *t, double price, dou
     return halving_of(t) * log2(1 / omi_priced_table_fpr(t, price, floor));
 }
 
-double omi_priced_fpr(double price, double keys, double weight, double floor)
-{
-    struct omi_priced_table t = {.keys = keys, .weight = weight};
-    return omi_priced_table_fpr(&t, price, floor);
-}
-
 double omi_priced_bits(double price, double keys, double weight, double floor)
 {
     struct omi_priced_table t = {.keys = keys, .weight = weight};
@@ -121,34 +116,22 @@ static double memory(const struct omi_priced_table *tables, size_t count, double
     return sum;
 }
 
-/* The largest price whose false positives stay within most. */
-static double price_of_harm(const struct omi_priced_table *tables, size_t count, double most,
-                            double floor)
+/* The price where what rises with it (or falls) comes to most: the last one within it. */
+static double price_within(const struct omi_priced_table *tables, size_t count, double most,
+                           double floor,
+                           double (*sum)(const struct omi_priced_table *tables, size_t count,
+                                         double price, double floor),
+                           bool rises)
 {
     double low = price_low, high = price_high;
     for (int i = 0; i < STEPS; i++) {
         double middle = sqrt(low * high);
-        if (harm(tables, count, middle, floor) > most)
+        if ((sum(tables, count, middle, floor) > most) == rises)
             high = middle;
         else
             low = middle;
     }
-    return low;
-}
-
-/* The smallest price whose bits stay within most. */
-static double price_of_memory(const struct omi_priced_table *tables, size_t count, double most,
-                              double floor)
-{
-    double low = price_low, high = price_high;
-    for (int i = 0; i < STEPS; i++) {
-        double middle = sqrt(low * high);
-        if (memory(tables, count, middle, floor) > most)
-            low = middle;
-        else
-            high = middle;
-    }
-    return high;
+    return rises ? low : high;
 }
 
 double omi_filter_price(const struct omi_priced_table *tables, size_t count,
@@ -158,9 +141,9 @@ double omi_filter_price(const struct omi_priced_table *tables, size_t count,
     double floor = clamp(demand->floor, OMI_FILTER_FPR_MIN, 1);
     for (size_t i = 0; i < count; i++)
         most += sane(tables[i].weight) * uniform;
-    double price = price_of_harm(tables, count, most, floor);
+    double price = price_within(tables, count, most, floor, harm, true);
     if (demand->budget_bits > 0 && memory(tables, count, price, floor) > demand->budget_bits) {
-        double dearer = price_of_memory(tables, count, demand->budget_bits, floor);
+        double dearer = price_within(tables, count, demand->budget_bits, floor, memory, false);
         price = dearer > price ? dearer : price;
     }
     return price;

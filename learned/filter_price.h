@@ -46,8 +46,7 @@ unsigned omi_filter_probes(double bits_per_key);
 /* What a table's filter has at a price by the law alone: false-positive rate, and bits a key. */
 double omi_priced_table_fpr(const struct omi_priced_table *table, double price, double floor);
 double omi_priced_table_bits(const struct omi_priced_table *table, double price, double floor);
-/* The same of a plain filter of lines. */
-double omi_priced_fpr(double price, double keys, double weight, double floor);
+/* Those bits, of a plain filter of lines. */
 double omi_priced_bits(double price, double keys, double weight, double floor);
 /* The price at which all tables together have no more false positives per lookup than uniform bits
  * would give, for the least memory; or, where that is more than the budget, the price that keeps to

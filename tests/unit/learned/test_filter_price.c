@@ -163,10 +163,11 @@ Test(filter_price, moving_bits_between_tables_never_helps)
 
 Test(filter_price, a_table_that_nobody_asks_in_vain_gets_the_floor)
 {
-    cr_assert_eq(omi_priced_fpr(1e-9, 1e6, 0, 0.125), 0.125);
+    struct omi_priced_table unasked = {.keys = 1e6}, asked = {.keys = 1e6, .weight = 1};
+    cr_assert_eq(omi_priced_table_fpr(&unasked, 1e-9, 0.125), 0.125);
     cr_assert_eq(omi_priced_bits(1e-9, 1e6, 0, 1), 0);
-    cr_assert_eq(omi_priced_fpr(1e9, 1e6, 1, 0.125), 0.125);
-    cr_assert_eq(omi_priced_fpr(0, 1e6, 1, 0.125), OMI_FILTER_FPR_MIN);
+    cr_assert_eq(omi_priced_table_fpr(&asked, 1e9, 0.125), 0.125);
+    cr_assert_eq(omi_priced_table_fpr(&asked, 0, 0.125), OMI_FILTER_FPR_MIN);
 }
 
 /* ---- all tables ------------------------------------------------------------------------------ */
