@@ -1,9 +1,11 @@
 /*
  * filters.c - what filters save end to end: reads from the device for each lookup, plain beside
  * learned, on key sets whose absent lookups have a shape.
- *   filters DIR WORKLOAD [--num N] [--gets N] [--options "name=value,..."] [--drift] [--json]
+ *   filters DIR WORKLOAD [--num N] [--gets N] [--options "name=value,..."] [--inline] [--drift] [--json]
  * Loads N keys in random order, asks (so that the engine sees what is asked), loads the same keys
- * again (so that every table is written anew), and measures. bench/filters.sh runs the pairs.
+ * again (so that every table is written anew), and measures: as the tree comes to rest, and at eight
+ * moments while a half of the keys is written once more, because how many runs there are depends on the
+ * moment. bench/filters.sh runs the pairs.
  */
 #include "lsm/omendb.h"
 
@@ -28,8 +30,15 @@ static const char usage[] =
     "  --num N        keys (default 1000000)\n"
     "  --gets N       lookups in each measurement (default 1000000)\n"
     "  --options TEXT the engine's options\n"
+    "  --inline       flushes and merges on the writer's thread: the same counts in every run\n"
     "  --drift        then ask elsewhere, load again, and measure after each\n"
-    "  --json         one line of JSON for each measurement\n";
+    "  --json         one line of JSON for each measurement\n"
+    "\n"
+    "Measured: \"first\" before the engine knew the lookups; \"learned\" with all tables written "
+    "anew,\n"
+    "at rest; \"moving\" the mean of eight moments while half of the keys are written once more "
+    "(of\n"
+    "filter bytes: the most).\n";
 
 struct work {
     const char *name;
@@ -198,22 +207,28 @@ static omen_slice key_bytes(uint64_t key, uint8_t out[static 8])
 
 /* ---- work ------------------------------------------------------------------------------------ */
 
-/* All keys in an order of their own: a step that shares no factor with their number. */
-static void load(omen_db *db, struct work *w, uint64_t round)
+/* A step that shares no factor with the number of keys: all keys in an order of their own. */
+static uint64_t load_step(const struct work *w)
 {
-    uint8_t key[8], value[VALUE_BYTES];
-    uint64_t step = UINT64_C(2654435761) % w->num | 1, at = 0;
-    for (bool again = true; again; step += again ? 2 : 0) {
+    for (uint64_t step = UINT64_C(2654435761) % w->num | 1;; step += 2) {
         uint64_t a = step, b = w->num;
         while (b != 0) {
             uint64_t t = a % b;
             a = b;
             b = t;
         }
-        again = a != 1;
+        if (a == 1)
+            return step;
     }
+}
+
+/* count keys of that order, from the from-th on. */
+static void load(omen_db *db, struct work *w, uint64_t round, uint64_t from, uint64_t count)
+{
+    uint8_t key[8], value[VALUE_BYTES];
+    uint64_t step = load_step(w), at = (uint64_t)((unsigned __int128)step * from % w->num);
     memset(value, (int)round, sizeof(value));
-    for (uint64_t i = 0; i < w->num; i++, at = (at + step) % w->num) {
+    for (uint64_t i = from; i < from + count; i++, at = (at + step) % w->num) {
         memcpy(value, &i, sizeof(i));
         if (omen_put(db, NULL, key_bytes(w->keys[at], key), (omen_slice){value, sizeof(value)}) !=
             OMEN_OK)
@@ -270,6 +285,24 @@ static struct figures ask(omen_db *db, struct work *w, uint64_t gets)
         .bits = 8.0 * (double)after.memory_filters / (double)w->num};
 }
 
+/* Over a part of the writes that move the tree from one merge of its last level towards the next. */
+static struct figures ask_moving(omen_db *db, struct work *w, uint64_t gets)
+{
+    enum { MOMENTS = 8, SHARE = 2 };
+    struct figures sum = {0};
+    for (uint64_t i = 0; i < MOMENTS; i++) {
+        uint64_t from = w->num / SHARE * i / MOMENTS, to = w->num / SHARE * (i + 1) / MOMENTS;
+        load(db, w, 2, from, to - from);
+        struct figures f = ask(db, w, gets / MOMENTS);
+        sum.ns += f.ns / MOMENTS;
+        sum.device_reads += f.device_reads / MOMENTS;
+        sum.useless += f.useless / MOMENTS;
+        sum.filter_bytes = f.filter_bytes > sum.filter_bytes ? f.filter_bytes : sum.filter_bytes;
+        sum.bits = 8.0 * sum.filter_bytes / (double)w->num;
+    }
+    return sum;
+}
+
 static void print(const struct work *w, const char *phase, const struct figures *f, bool json)
 {
     if (json)
@@ -290,7 +323,7 @@ int main(int argc, char **argv)
     struct work w = {.num = 1000000, .state = 1};
     uint64_t gets = 1000000;
     const char *options = "";
-    bool drift = false, json = false;
+    bool drift = false, json = false, in_line = false;
     if (argc < 3) {
         fputs(usage, stderr);
         return 2;
@@ -303,6 +336,8 @@ int main(int argc, char **argv)
             gets = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--options") == 0 && i + 1 < argc)
             options = argv[++i];
+        else if (strcmp(argv[i], "--inline") == 0)
+            in_line = true;
         else if (strcmp(argv[i], "--drift") == 0)
             drift = true;
         else if (strcmp(argv[i], "--json") == 0)
@@ -317,24 +352,27 @@ int main(int argc, char **argv)
         return 2;
     }
     omen_options o = {.struct_bytes = sizeof(o),
-                      .flags = OMEN_CREATE_IF_MISSING | OMEN_ERROR_IF_EXISTS};
+                      .flags = OMEN_CREATE_IF_MISSING | OMEN_ERROR_IF_EXISTS |
+                               (in_line ? OMEN_INLINE_WORK : 0)};
     omen_db *db = NULL;
     if (omen_options_from_string(options, &o) != OMEN_OK || omen_open(argv[1], &o, &db) != OMEN_OK)
         die(argv[1]);
     keys_make(&w);
-    load(db, &w, 0);
+    load(db, &w, 0, 0, w.num);
     struct figures f = ask(db, &w, gets);
     print(&w, "first", &f, json);
     ask(db, &w, 2 * gets);
-    load(db, &w, 1);
+    load(db, &w, 1, 0, w.num);
     f = ask(db, &w, gets);
     print(&w, "learned", &f, json);
+    f = ask_moving(db, &w, gets);
+    print(&w, "moving", &f, json);
     if (drift) {
         w.drifted = true;
         f = ask(db, &w, gets);
         print(&w, "drifted", &f, json);
         ask(db, &w, 2 * gets);
-        load(db, &w, 2);
+        load(db, &w, 3, 0, w.num);
         f = ask(db, &w, gets);
         print(&w, "recovered", &f, json);
     }

@@ -97,14 +97,19 @@ static double harm(const struct omi_priced_table *tables, size_t count, double p
     return sum;
 }
 
-/* Bits at a price: the law's, or, for a filter whose price is known, its own moved along the law. */
-static double table_bits(const struct omi_priced_table *t, double price, double floor)
+static double bits_anew(const struct omi_priced_table *t, double price, double floor)
 {
-    double built = sane(t->price), own = sane(t->bits);
-    double law = sane(t->keys) * omi_priced_table_bits(t, price, floor);
-    if (built == 0 || own == 0)
-        return law;
-    return sane(own + law - sane(t->keys) * omi_priced_table_bits(t, built, floor));
+    double saved = isfinite(t->saved) ? t->saved : 0;
+    return sane(sane(t->keys) * (omi_priced_table_bits(t, price, floor) - saved));
+}
+
+static double memory_anew(const struct omi_priced_table *tables, size_t count, double price,
+                          double floor)
+{
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        sum += bits_anew(&tables[i], price, floor);
+    return sum;
 }
 
 static double memory(const struct omi_priced_table *tables, size_t count, double price,
@@ -112,7 +117,7 @@ static double memory(const struct omi_priced_table *tables, size_t count, double
 {
     double sum = 0;
     for (size_t i = 0; i < count; i++)
-        sum += table_bits(&tables[i], price, floor);
+        sum += sane(tables[i].bits) > 0 ? tables[i].bits : bits_anew(&tables[i], price, floor);
     return sum;
 }
 
@@ -134,16 +139,26 @@ static double price_within(const struct omi_priced_table *tables, size_t count, 
     return rises ? low : high;
 }
 
+/* The price that keeps to the budget. */
+static double price_of_budget(const struct omi_priced_table *tables, size_t count, size_t there,
+                              double budget, double floor)
+{
+    if (memory(tables, count, price_high, floor) <= budget)
+        return price_within(tables, count, budget, floor, memory, false);
+    return price_within(tables, there, budget, floor, memory_anew, false);
+}
+
 double omi_filter_price(const struct omi_priced_table *tables, size_t count,
                         const struct omi_filter_demand *demand)
 {
     double uniform = omi_filter_fpr(demand->uniform_bits), most = 0;
     double floor = clamp(demand->floor, OMI_FILTER_FPR_MIN, 1);
-    for (size_t i = 0; i < count; i++)
+    size_t there = demand->expected < count ? count - demand->expected : 0;
+    for (size_t i = 0; i < there; i++)
         most += sane(tables[i].weight) * uniform;
-    double price = price_within(tables, count, most, floor, harm, true);
+    double price = price_within(tables, there, most, floor, harm, true);
     if (demand->budget_bits > 0 && memory(tables, count, price, floor) > demand->budget_bits) {
-        double dearer = price_within(tables, count, demand->budget_bits, floor, memory, false);
+        double dearer = price_of_budget(tables, count, there, demand->budget_bits, floor);
         price = dearer > price ? dearer : price;
     }
     return price;

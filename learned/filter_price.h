@@ -22,20 +22,24 @@
 #define OMI_FILTER_FPR_MIN          (1.0 / 8192)
 #define OMI_FILTER_FLOOR_DEFAULT    0.125
 
-/* What is not a number, not finite or negative counts as 0. */
+/* What is not a number, not finite or negative counts as 0 (saved alone may be negative). */
 struct omi_priced_table {
     double keys;
-    double weight;  /* absent lookups that come here, per lookup of the database */
-    double bits;    /* of its filter now, all in all; 0: none yet */
-    double price;   /* that it was built at; 0: unknown, as for plain filters */
+    /* Absent lookups that come here, per lookup of the database, times what one costs that passes. */
+    double weight;
     double halving; /* C, of the kind of filter that it has or would get; 0: of lines */
+    double saved;   /* bits a key that learning saves of what the law says; 0: not known */
+    double bits;    /* of its filter, all in all, which stays; 0: it is to be written */
 };
 
 struct omi_filter_demand {
-    double
-        uniform_bits; /* bits a key whose false positives, on every table alike, are good enough */
+    /* Bits a key whose false positives, on every table alike, are good enough. */
+    double uniform_bits;
     double budget_bits; /* the most that all filters together may take; 0: no limit */
     double floor;       /* (0, 1] */
+    /* So many of the tables, the last ones, are not there yet: they add no false positives, but room is
+     * left for their bits. */
+    size_t expected;
 };
 
 /* False positives of 64-byte lines at bits a key (probes chosen for it), and with given probes. */
@@ -50,7 +54,8 @@ double omi_priced_table_bits(const struct omi_priced_table *table, double price,
 double omi_priced_bits(double price, double keys, double weight, double floor);
 /* The price at which all tables together have no more false positives per lookup than uniform bits
  * would give, for the least memory; or, where that is more than the budget, the price that keeps to
- * it. For the budget, what a table saves by having learned is taken from its bits and price now. */
+ * it: with what the filters that stay and the expected ones leave; where not even the floor can be had
+ * for that, the price at which those that are there would fit if all were written anew. */
 double omi_filter_price(const struct omi_priced_table *tables, size_t count,
                         const struct omi_filter_demand *demand);
 

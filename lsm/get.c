@@ -96,8 +96,9 @@ static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t
                  trace.keyed_compares == 0 ? OMI_COUNT_INDEX_GRID_HITS
                                            : OMI_COUNT_INDEX_KEYED_COMPARES,
                  trace.keyed_compares == 0 ? trace.grid_hits : trace.keyed_compares);
-    struct omi_frame *frame = NULL;
-    omen_err err = omi_table_load(table, block, fill_cache, &frame);
+    struct omi_frame *frame = omi_table_cached(table, block);
+    bool cached = frame != NULL;
+    omen_err err = cached ? OMEN_OK : omi_table_fetch(table, block, fill_cache, &frame);
     if (err != OMEN_OK)
         return err;
     omi_count_at(&db->counters, stripe, OMI_COUNT_GET_BLOCKS, 1);
@@ -109,8 +110,10 @@ static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t
         found->frame = frame;
         return OMEN_OK;
     }
-    if (err == OMEN_ABORTED && filtered)
+    if (err == OMEN_ABORTED && filtered) {
         omi_count_at(&db->counters, stripe, OMI_COUNT_FILTER_FALSE_POSITIVES, 1);
+        omi_filter_costs_count(&db->pricing.costs, run->level, cached);
+    }
     omi_frame_release(frame);
     return err;
 }

@@ -172,8 +172,11 @@ static void search_block(struct group *g, struct probe *p)
         settle(g, p, OMEN_OK);
     } else {
         omi_frame_release(p->frame);
-        if (err == OMEN_ABORTED && p->filtered)
+        if (err == OMEN_ABORTED && p->filtered) {
             omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_FALSE_POSITIVES, 1);
+            omi_filter_costs_count(&g->db->pricing.costs, g->view->version->runs[p->run - 1].level,
+                                   p->read < 0);
+        }
         if (err != OMEN_ABORTED)
             settle(g, p, err);
     }

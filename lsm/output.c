@@ -145,6 +145,8 @@ uint64_t omi_output_bytes(const struct omi_output *o)
 omen_err omi_output_finish(struct omi_output *o, struct omi_edit *edit)
 {
     omen_err err = omi_output_cut(o);
+    if (err == OMEN_OK)
+        omi_filter_params_done(&o->filters);
     if (err == OMEN_OK && o->made_count > 0 && !OMI_MUTANT(OMI_MUTANT_NO_DIR_SYNC))
         err = omi_dir_sync(o->db->dir);
     while (err == OMEN_OK && o->made_count > 0) {

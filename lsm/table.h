@@ -148,8 +148,11 @@ uint32_t omi_table_find_block(const struct omi_table *table, omen_slice key, uin
                               struct omi_index_trace *trace);
 /* The block from the cache, or NULL. */
 struct omi_frame *omi_table_cached(struct omi_table *table, uint32_t block);
-/* The block from the cache or the file, pinned. A failed check is read once more, past the cache,
- * before it is OMEN_CORRUPT. */
+/* The block from the file, pinned. A failed check is read once more, past the cache, before it is
+ * OMEN_CORRUPT. */
+OMEN_MUST_CHECK omen_err omi_table_fetch(struct omi_table *table, uint32_t block, bool fill_cache,
+                                         struct omi_frame **frame_out);
+/* From the cache or the file. */
 OMEN_MUST_CHECK omen_err omi_table_load(struct omi_table *table, uint32_t block, bool fill_cache,
                                         struct omi_frame **frame_out);
 /* A load in two halves, for a batch: start fills read (buffer from malloc, aligned), the caller

@@ -409,12 +409,9 @@ static omen_err load_once(struct omi_table *t, uint32_t block, struct omi_frame 
     return err;
 }
 
-omen_err omi_table_load(struct omi_table *t, uint32_t block, bool fill_cache,
-                        struct omi_frame **frame_out)
+omen_err omi_table_fetch(struct omi_table *t, uint32_t block, bool fill_cache,
+                         struct omi_frame **frame_out)
 {
-    *frame_out = omi_table_cached(t, block);
-    if (*frame_out != NULL)
-        return OMEN_OK;
     omen_err err = load_once(t, block, frame_out);
     if (err ==
         OMEN_CORRUPT) { /* a bit may have flipped on the way: look once more, at the device */
@@ -424,6 +421,13 @@ omen_err omi_table_load(struct omi_table *t, uint32_t block, bool fill_cache,
     if (err == OMEN_OK)
         *frame_out = omi_cache_insert(t->tenv->cache, *frame_out, fill_cache);
     return err;
+}
+
+omen_err omi_table_load(struct omi_table *t, uint32_t block, bool fill_cache,
+                        struct omi_frame **frame_out)
+{
+    *frame_out = omi_table_cached(t, block);
+    return *frame_out != NULL ? OMEN_OK : omi_table_fetch(t, block, fill_cache, frame_out);
 }
 
 omen_err omi_table_load_start(struct omi_table *t, uint32_t block, struct omi_read *read)

@@ -244,19 +244,39 @@ Test(filter_price, what_is_saved_by_learning_is_spent_again)
     struct omi_filter_demand d = {.uniform_bits = 16, .floor = 1, .budget_bits = 6e6};
     levels_make(0.5, 0, t);
     double plain = omi_filter_price(t, LEVELS, &d);
-    for (int i = 0; i < LEVELS; i++) {
-        t[i].price = plain;
-        t[i].bits = 0.5 * t[i].keys * omi_priced_table_bits(&t[i], plain, 1);
-    }
-    double learned = omi_filter_price(t, LEVELS, &d), bits = 0;
-    cr_assert_lt(learned, plain);
     for (int i = 0; i < LEVELS; i++)
-        bits += t[i].bits + t[i].keys * (omi_priced_table_bits(&t[i], learned, 1) -
-                                         omi_priced_table_bits(&t[i], plain, 1));
-    cr_assert_leq(bits, 1.01 * d.budget_bits);
+        t[i].saved = 0.5;
+    double learned = omi_filter_price(t, LEVELS, &d);
+    double bits = bits_of(t, LEVELS, learned, 1) - 0.5 * keys_of(t, LEVELS);
+    cr_assert_lt(learned, plain);
+    cr_assert_float_eq(bits, d.budget_bits, 0.01 * d.budget_bits);
     for (int i = 0; i < LEVELS; i++) /* larger than the law says: the price must rise */
-        t[i].bits *= 4;
+        t[i].saved = -0.5;
     cr_assert_gt(omi_filter_price(t, LEVELS, &d), plain);
+}
+
+/* The filters that are there, and room for those to come, are taken from the budget first. */
+Test(filter_price, what_stays_and_what_is_to_come_leave_the_rest_of_the_budget)
+{
+    struct omi_priced_table t[LEVELS + 1];
+    struct omi_filter_demand d = {.uniform_bits = 10, .floor = 0.125};
+    levels_make(1, 0, t);
+    d.budget_bits = 9 * keys_of(t, LEVELS);
+    for (int i = 0; i < LEVELS - 1; i++)
+        t[i].bits = 12 * t[i].keys;
+    t[LEVELS] = (struct omi_priced_table){.keys = t[LEVELS - 1].keys / 4, .weight = 1};
+    d.expected = 1;
+    double price = omi_filter_price(t, LEVELS + 1, &d), bits = 0;
+    for (int i = 0; i < LEVELS - 1; i++)
+        bits += t[i].bits;
+    for (int i = LEVELS - 1; i <= LEVELS; i++)
+        bits += t[i].keys * omi_priced_table_bits(&t[i], price, d.floor);
+    cr_assert_leq(bits, 1.001 * d.budget_bits, "%.0f of %.0f", bits, d.budget_bits);
+    /* Nothing fits any more: as if all that is there were written anew. */
+    t[0].bits = d.budget_bits;
+    double again = omi_filter_price(t, LEVELS + 1, &d);
+    cr_assert_leq(bits_of(t, LEVELS, again, d.floor), 1.001 * d.budget_bits);
+    cr_assert_lt(omi_priced_table_fpr(&t[LEVELS - 1], again, d.floor), d.floor);
 }
 
 Test(filter_price, a_budget_below_the_floor_s_bits_leaves_the_floor)
@@ -281,7 +301,7 @@ Test(filter_price, nonsense_gives_a_price_all_the_same)
             v[i] = values[(int)(random_unit(&state) * VALUES)];
         struct omi_priced_table t[3] = {
             {v[0], v[1], v[2], v[3], v[4]}, {1e6, 0.5, 0, 0, 0}, {v[5], v[6], 0, 0, 0}};
-        struct omi_filter_demand d = {v[7], v[8], v[9]};
+        struct omi_filter_demand d = {v[7], v[8], v[9], (size_t)round % 5};
         double price = omi_filter_price(t, 3, &d);
         cr_assert(isfinite(price) && price > 0, "round %d: %g", round, price);
         cr_assert_eq(price, omi_filter_price(t, 3, &d));
