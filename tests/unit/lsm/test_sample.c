@@ -505,9 +505,33 @@ Test(sample, lookups_that_hit_leave_the_last_level_at_the_floor)
     bits_after(100, "filter_bits=10", &miss_last, &miss_upper);
     cr_assert(miss_last > few_last + 2 && miss_last < 11, "%.2f", miss_last);
     bits_after(0, "filter_bits=10,filter_floor=none", &last, &upper);
-    cr_assert(last < few_last - 1, "%.2f bits a key without a floor", last);
+    cr_assert(last < few_last - 0.5, "%.2f bits a key without a floor, %.2f", last, few_last);
     bits_after(5, "filter_bits=10,filter=plain", &last, &upper);
     cr_assert(last > 9.9 && last < 10.5 && upper > 9.9 && upper < 10.5, "plain is plain");
+}
+
+/* What false positives met is counted by level: those in cached blocks leave bits to the others. */
+Test(sample, levels_whose_false_positives_meet_cached_blocks_get_fewer_bits)
+{
+    double bits_of[2];
+    for (int cached = 0; cached < 2; cached++) {
+        struct omi_env *env = env_of();
+        omen_db *db = open_db(env, "filter_bits=10", 1);
+        fill(db, 0, MANY);
+        rewrite(db, MANY);
+        for (int i = 0; i < 2000; i++) {
+            omi_filter_costs_count(&db->pricing.costs, 1, cached != 0);
+            omi_filter_costs_count(&db->pricing.costs, filters_of(db).last, false);
+        }
+        rewrite(db, MANY);
+        fill(db, MANY, MANY + 4000);
+        cr_assert_eq(omen_flush(db), OMEN_OK);
+        struct level_filters f = filters_of(db);
+        bits_of[cached] = bits(&f, 1);
+        close_db(db);
+        omi_sim_destroy(env);
+    }
+    cr_assert(bits_of[1] < bits_of[0] - 2, "%.2f against %.2f", bits_of[1], bits_of[0]);
 }
 
 Test(sample, filters_keep_to_their_budget)
@@ -519,8 +543,8 @@ Test(sample, filters_keep_to_their_budget)
     ask_many(db, MANY, 10000, 100);
     rewrite(db, MANY);
     uint64_t bytes = stats_of(db).filter_bytes;
-    /* 8 bits a key; the price is worked out before the lines are. */
-    cr_assert(bytes * 100 < (40 << 10) * 103 && bytes * 10 > (40 << 10) * 8, "%lu",
+    /* 8 bits a key; the price is worked out before the lines are, and leaves room for runs to come. */
+    cr_assert(bytes * 100 < (40 << 10) * 103 && bytes * 10 > (40 << 10) * 7, "%lu",
               (unsigned long)bytes);
     close_db(db);
     omi_sim_destroy(env);
