@@ -251,6 +251,7 @@ static inline omen_err entry_process(struct merge *m, const struct omi_entry *e,
         m->stats.dropped_deletes++;
     } else {
         m->stats.entries_out++;
+        m->stats.bytes_out += bytes;
         err = m->sink->emit(m->sink, e, !same_key);
     }
     m->last_valid = true;

@@ -45,7 +45,7 @@ struct omi_merge_params {
 };
 
 struct omi_merge_stats {
-    uint64_t entries_in, entries_out, bytes_in, dropped_shadowed, dropped_deletes;
+    uint64_t entries_in, entries_out, bytes_in, bytes_out, dropped_shadowed, dropped_deletes;
 };
 
 /* Runs to the end of all sources. Sources are given newest first: among equal (key, trailer) the

@@ -118,7 +118,8 @@ static uint64_t in_us(const omen_db *db, uint64_t us)
 }
 
 struct upkeep {
-    uint64_t stats_ns, filters_ns, synced_ns; /* the first two: when due */
+    uint64_t stats_ns, filters_ns, windows_ns, synced_ns; /* but for the last: when due */
+    uint64_t seen_ops;
     uint32_t published;
 };
 
@@ -130,6 +131,8 @@ static void upkeep_wait_locked(omen_db *db, const struct upkeep *u) OMI_REQUIRES
         wait_us = due_us;
     if (atomic_load(&db->tenv.filter_memory.call) != OMI_FILTER_CALL_NONE &&
         (due_us = us_until(db, u->filters_ns)) < wait_us)
+        wait_us = due_us;
+    if ((due_us = us_until(db, u->windows_ns)) < wait_us)
         wait_us = due_us;
     if (wait_us != 0)
         (void)omi_cond_wait_us(&db->upkeep, &db->mu, wait_us);
@@ -149,13 +152,26 @@ static void publish(omen_db *db, struct upkeep *u)
     omi_stats_publish(db);
     if (++u->published % SAMPLE_EVERY == 0)
         omi_sampling_save(db, SAMPLE_SHARE);
+    if (u->published % SAMPLE_EVERY == 0)
+        omi_observing_save(db);
+}
+
+/* A window may end; a database that nobody uses is looked at more rarely. */
+static void observe(omen_db *db, struct upkeep *u)
+{
+    uint64_t ops = omi_observed_ops(db);
+    omi_observing_look(db);
+    u->windows_ns = in_us(db, ops != u->seen_ops ? OMI_TELEMETRY_US : STATS_EVERY_US);
+    u->seen_ops = ops;
 }
 
 /* The interval sync, filters, the STATS file, and SAMPLE. */
 static void upkeep_loop(void *arg)
 {
     omen_db *db = arg;
-    struct upkeep u = {.stats_ns = in_us(db, STATS_EVERY_US), .synced_ns = omi_now_ns(db->env)};
+    struct upkeep u = {.stats_ns = in_us(db, STATS_EVERY_US),
+                       .windows_ns = in_us(db, OMI_TELEMETRY_US),
+                       .synced_ns = omi_now_ns(db->env)};
     omi_mutex_lock(&db->mu);
     while (!db->closing) {
         upkeep_wait_locked(db, &u);
@@ -173,6 +189,8 @@ static void upkeep_loop(void *arg)
             keep_filters(db);
             u.filters_ns = in_us(db, FILTERS_EVERY_US);
         }
+        if (us_until(db, u.windows_ns) == 0)
+            observe(db, &u);
         if (us_until(db, u.stats_ns) == 0) {
             publish(db, &u);
             u.stats_ns = in_us(db, STATS_EVERY_US);

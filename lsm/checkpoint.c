@@ -87,8 +87,10 @@ static omen_err checkpoint_into(omen_db *db, struct omi_dir *to, uint64_t synced
         err = omi_db_snapshot_edit(db, view->version, floor, &snapshot);
     snapshot.has |= OMI_EDIT_DURABLE;
     snapshot.durable_seq = synced_seq;
+    /* A number that no file there has; not taken, so that this database goes on as without it, and
+     * two checkpoints of one state are alike. */
     if (err == OMEN_OK)
-        err = omi_manifest_create(to, omi_db_next_number(db), &snapshot, &manifest);
+        err = omi_manifest_create(to, atomic_load(&db->next_number), &snapshot, &manifest);
     if (err == OMEN_OK)
         err = omi_manifest_close(manifest);
     omi_edit_fini(&snapshot);

@@ -65,6 +65,7 @@ struct job_run {
     uint32_t snapshot_count;
     struct omi_merge_stats merged;
     uint64_t read_bytes;
+    uint32_t moved_tables; /* to the target level, without being read */
 };
 
 static bool older_may_hold(void *ctx, omen_slice key)
@@ -89,6 +90,7 @@ static omen_err segment_move(struct job_run *r, const struct omi_job_segment *s)
         omen_err err = omi_edit_move(&r->edit, &move);
         if (err != OMEN_OK)
             return err;
+        r->moved_tables += in->level != r->job->target_level;
     }
     return OMEN_OK;
 }
@@ -130,6 +132,16 @@ static omen_err segment_remove_inputs(struct job_run *r, const struct omi_job_se
     return OMEN_OK;
 }
 
+static void merged_add(struct omi_merge_stats *to, const struct omi_merge_stats *more)
+{
+    to->entries_in += more->entries_in;
+    to->entries_out += more->entries_out;
+    to->bytes_in += more->bytes_in;
+    to->bytes_out += more->bytes_out;
+    to->dropped_shadowed += more->dropped_shadowed;
+    to->dropped_deletes += more->dropped_deletes;
+}
+
 static omen_err segment_merge(struct job_run *r, const struct omi_job_segment *s)
 {
     struct omi_table **tables = calloc(r->job->input_count, sizeof(*tables));
@@ -160,8 +172,7 @@ static omen_err segment_merge(struct job_run *r, const struct omi_job_segment *s
         omi_table_source_close(sources[i]);
     free(sources);
     free(tables);
-    r->merged.entries_in += stats.entries_in;
-    r->merged.entries_out += stats.entries_out;
+    merged_add(&r->merged, &stats);
     return err;
 }
 
@@ -181,6 +192,9 @@ static void job_report(struct job_run *r, uint64_t us)
                                    .merges = 1,
                                    .merge_us = us};
     omi_stats_level(db, r->job->target_level, &add);
+    omi_stats_merged(db, r->job->target_level, &r->merged);
+    omi_count_level(&db->counters, omi_counter_stripe(), r->job->target_level,
+                    OMI_LEVEL_MOVED_TABLES, r->moved_tables);
     omi_say(db->log_file, 2,
             "merge: level %u to %u, %u tables, read %" PRIu64 ", wrote %" PRIu64 ", moved %" PRIu64
             " bytes, dropped %" PRIu64 " entries, %" PRIu64 " us",

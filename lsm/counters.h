@@ -5,6 +5,8 @@
 #ifndef OMI_COUNTERS_H
 #define OMI_COUNTERS_H
 
+#include "lsm/omendb.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 
@@ -41,7 +43,33 @@ enum omi_counter {
     OMI_COUNT_RANGE_PARKED,
     OMI_COUNT_RANGE_ACTIVATED,
     OMI_COUNT_RANGE_IN_VAIN,
-    OMI_COUNTERS
+    /* Those that are kept by level stand for the sum over levels; here, before a handle was opened. */
+    OMI_COUNT_GET_BLOCK_READS,
+    OMI_COUNT_SCAN_OPENS,
+    OMI_COUNT_SCAN_BLOCKS,
+    OMI_COUNT_SCAN_BLOCK_READS,
+    OMI_COUNT_SCAN_ENTRIES,
+    OMI_COUNT_READ_BYTES, /* keys and values handed out */
+    OMI_COUNT_OVERWRITTEN,
+    OMI_COUNT_DELETES_DROPPED,
+    OMI_COUNT_MOVED_TABLES,
+    OMI_COUNT_SCAN_LENGTHS, /* scans by the logarithm of their entries */
+    OMI_COUNTERS = OMI_COUNT_SCAN_LENGTHS + OMEN_SCAN_LENGTHS
+};
+
+/* Kept for each level; omen_level_io. */
+enum omi_level_counter {
+    OMI_LEVEL_FILTER_PROBES,
+    OMI_LEVEL_FILTER_NEGATIVES,
+    OMI_LEVEL_FILTER_FALSE_POSITIVES,
+    OMI_LEVEL_GET_BLOCKS,
+    OMI_LEVEL_GET_BLOCK_READS,
+    OMI_LEVEL_SCAN_OPENS,
+    OMI_LEVEL_SCAN_BLOCKS,
+    OMI_LEVEL_SCAN_BLOCK_READS,
+    OMI_LEVEL_MOVED_TABLES,
+    OMI_LEVEL_DROPPED_BYTES,
+    OMI_LEVEL_COUNTERS
 };
 
 enum { OMI_COUNTER_STRIPES = 8 };
@@ -49,6 +77,7 @@ enum { OMI_COUNTER_STRIPES = 8 };
 struct omi_counters {
     struct {
         _Alignas(64) _Atomic uint64_t v[OMI_COUNTERS];
+        _Atomic uint64_t level[OMEN_LEVELS_MAX][OMI_LEVEL_COUNTERS];
     } stripe[OMI_COUNTER_STRIPES];
 };
 
@@ -67,6 +96,16 @@ static inline void omi_count(struct omi_counters *c, enum omi_counter which, uin
     omi_count_at(c, omi_counter_stripe(), which, n);
 }
 
+/* level: from 1. */
+static inline void omi_count_level(struct omi_counters *c, unsigned stripe, uint32_t level,
+                                   enum omi_level_counter which, uint64_t n)
+{
+    atomic_fetch_add_explicit(&c->stripe[stripe].level[level - 1][which], n, memory_order_relaxed);
+}
+
+/* Of one that is kept by level: over all levels. */
 uint64_t omi_counter_sum(const struct omi_counters *c, enum omi_counter which);
+uint64_t omi_level_counter_sum(const struct omi_counters *c, uint32_t level,
+                               enum omi_level_counter which);
 
 #endif

@@ -26,6 +26,8 @@
 #include "lsm/options.h"
 #include "lsm/sample.h"
 #include "lsm/space.h"
+#include "lsm/telemetry.h"
+#include "lsm/trace.h"
 #include "lsm/version.h"
 #include "lsm/wal.h"
 
@@ -56,6 +58,13 @@ struct omen_snapshot {
     struct omen_snapshot *next, *prev;
 };
 
+/* Traces of this handle; those that ended stay, for calls that had begun. */
+struct omi_traced {
+    struct omi_trace *trace;
+    bool ended;
+    struct omi_traced *next;
+};
+
 /* A failure that outlives the call that saw it. */
 struct omi_failure {
     omen_err code;  /* OMEN_OK: none */
@@ -83,10 +92,16 @@ struct omen_db {
     const char *io_engine, *io_why;
     struct omi_sample *sample; /* what is asked of late */
     uint64_t sample_saved;     /* recorded when SAMPLE was replaced; upkeep alone, then close */
+    struct omi_telemetry *telemetry;
+    uint64_t telemetry_saved; /* likewise of TELEMETRY */
     struct omi_filter_pricing pricing;
     uint64_t opened_ns;
     uint64_t recovered_ops, recovered_cut_bytes;
-    uint64_t stored_counters[OMI_COUNTERS]; /* from earlier handles */
+    uint64_t stored_counters[OMI_COUNTERS]; /* from earlier handles; likewise by level */
+    uint64_t stored_level_io[OMEN_LEVELS_MAX][OMI_LEVEL_COUNTERS];
+
+    struct omi_mutex tracing;  /* outermost: guards traces */
+    struct omi_traced *traces; /* the newest first */
 
     struct omi_mutex commit;
     struct omi_wal *wal;
@@ -95,6 +110,7 @@ struct omen_db {
 
     struct omi_mutex install;
     struct omi_manifest *manifest;
+    uint64_t manifest_weight; /* of the edits behind its first record */
 
     struct omi_mutex mu;
     struct omi_cond work;   /* background threads wait here */
@@ -125,9 +141,11 @@ struct omen_db {
     _Atomic uint64_t visible_seq;
     _Atomic uint64_t next_number;
     _Atomic uint64_t iterators;
-    _Atomic bool failed;          /* fatal.code != OK, for the write path's first look */
-    _Atomic bool unpaced;         /* no debt worth slowing anybody for */
-    _Atomic uint64_t build_bytes; /* table builders' memory */
+    _Atomic bool failed;               /* fatal.code != OK, for the write path's first look */
+    _Atomic bool unpaced;              /* no debt worth slowing anybody for */
+    _Atomic uint64_t build_bytes;      /* table builders' memory */
+    _Atomic(struct omi_trace *) trace; /* the newest; NULL: there never was one */
+    _Atomic uint64_t observed_ops;     /* inline: what windows are counted by */
     struct omi_counters counters;
     struct omi_space space; /* its own rules */
 
@@ -270,6 +288,9 @@ uint64_t omi_read_seq(omen_db *db, const omen_read_options *options);
 
 /* ---- stats.c ---- */
 void omi_stats_level(omen_db *db, uint32_t level, const struct omen_level_stats *add);
+/* What a flush or merge into level left out. */
+void omi_stats_merged(omen_db *db, uint32_t level, const struct omi_merge_stats *merged);
+uint64_t omi_lifetime(const omen_db *db, enum omi_counter which);
 OMEN_MUST_CHECK omen_err omi_lifetime_encode(omen_db *db, struct omi_buf *out);
 void omi_lifetime_decode(omen_db *db, omen_slice bytes);
 /* Replaces the STATS file. */
@@ -287,5 +308,38 @@ void omi_sampling_load(omen_db *db);
 /* Replaces SAMPLE if something has been recorded since; a share-th of what it would hold (share 0:
  * anything). */
 void omi_sampling_save(omen_db *db, uint32_t share);
+
+/* ---- tracing.c ---- */
+void omi_tracing_end(omen_db *db);  /* at closing: ends it if there is one */
+void omi_tracing_free(omen_db *db); /* nobody records any more */
+/* Where calls are to be recorded; NULL: nowhere. */
+static inline struct omi_trace *omi_tracing(const omen_db *db)
+{
+    struct omi_trace *t = atomic_load_explicit(&db->trace, memory_order_acquire);
+    return __builtin_expect(t != NULL, 0) && omi_trace_on(t) ? t : NULL;
+}
+/* more: the next one is of the same call. */
+void omi_trace_one(struct omi_trace *t, unsigned stripe, enum omi_trace_kind kind, omen_slice key,
+                   uint64_t size, bool more);
+void omi_trace_batch(struct omi_trace *t, unsigned stripe, const struct omi_ops *ops);
+
+/* ---- observing.c: telemetry, TELEMETRY ---- */
+OMEN_MUST_CHECK omen_err omi_observing_begin(omen_db *db);
+/* Takes over what TELEMETRY holds, and begins the first window. */
+void omi_observing_load(omen_db *db);
+/* Ends the window when it is time. */
+void omi_observing_look(omen_db *db);
+/* Replaces TELEMETRY if there is something new. */
+void omi_observing_save(omen_db *db);
+uint64_t omi_observed_ops(const omen_db *db); /* by this handle */
+/* The operations of a batch were written, of which the first was the stripe's n-th. */
+void omi_observe_written(omen_db *db, unsigned stripe, uint64_t n, const struct omi_ops *ops);
+void omi_observed_inline(omen_db *db, uint64_t ops);
+/* After each call, without locks: where no thread does it, windows end here. */
+static inline void omi_observed(omen_db *db, uint64_t ops)
+{
+    if (db->inline_work)
+        omi_observed_inline(db, ops);
+}
 
 #endif

@@ -9,9 +9,9 @@ enum { NAME_BYTES = OMI_FILE_NAME_BYTES + 16 };
 
 static bool is_fixed(const char *name)
 {
-    static const char *const fixed[] = {"CURRENT", "LOCK",      "LOG",         "LOG.old",
-                                        "RESERVE", "STATS",     "CURRENT.tmp", "STATS.tmp",
-                                        "SAMPLE",  "SAMPLE.tmp"};
+    static const char *const fixed[] = {"CURRENT", "LOCK",       "LOG",         "LOG.old",
+                                        "RESERVE", "STATS",      "CURRENT.tmp", "STATS.tmp",
+                                        "SAMPLE",  "SAMPLE.tmp", "TELEMETRY",   "TELEMETRY.tmp"};
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
         if (strcmp(name, fixed[i]) == 0)
             return true;

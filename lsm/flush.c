@@ -3,6 +3,25 @@
 
 #include <stdlib.h>
 
+/* The telemetry hears between which keys the tables lie that edit adds from number from on. */
+static void tell_span(omen_db *db, const struct omi_edit *edit, uint32_t from)
+{
+    if (!omi_order_is_bytewise(&db->tenv.order) || from == edit->added_count)
+        return;
+    const struct omi_table_props *first = &edit->added[from].props, *last = first;
+    for (uint32_t i = from + 1; i < edit->added_count; i++) {
+        const struct omi_table_props *p = &edit->added[i].props;
+        if (omi_bytes_compare(p->smallest.data, p->smallest.size, first->smallest.data,
+                              first->smallest.size) < 0)
+            first = p;
+        if (omi_bytes_compare(p->largest.data, p->largest.size, last->largest.data,
+                              last->largest.size) > 0)
+            last = p;
+    }
+    omi_telemetry_flushed(db->telemetry, omi_slice(first->smallest.data, first->smallest.size),
+                          omi_slice(last->largest.data, last->largest.size));
+}
+
 omen_err omi_db_flush_memtable(omen_db *db, struct omi_memtable *m, uint64_t age,
                                struct omi_edit *edit)
 {
@@ -23,6 +42,7 @@ omen_err omi_db_flush_memtable(omen_db *db, struct omi_memtable *m, uint64_t age
     err = omi_output_create(db, 1, age, false, omi_memtable_entries(m), &output);
     if (err != OMEN_OK)
         goto close_source;
+    uint32_t made_before = edit->added_count;
     err = omi_merge_run(&source, 1, omi_output_sink(output), &params, &merged);
     if (err == OMEN_OK)
         err = omi_output_finish(output, edit);
@@ -39,6 +59,8 @@ omen_err omi_db_flush_memtable(omen_db *db, struct omi_memtable *m, uint64_t age
                                        .entries_in = merged.entries_in,
                                        .entries_dropped = merged.entries_in - merged.entries_out};
         omi_stats_level(db, 1, &add);
+        omi_stats_merged(db, 1, &merged);
+        tell_span(db, edit, made_before);
         omi_say(db->log_file, 2, "flush: %" PRIu64 " entries, %" PRIu64 " bytes, %" PRIu64 " us",
                 merged.entries_out, bytes, us);
     }

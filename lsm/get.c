@@ -82,9 +82,9 @@ static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t
     bool filtered = omi_table_has_filter(table);
     struct omi_filter_route route = {0};
     if (filtered) {
-        omi_count_at(&db->counters, stripe, OMI_COUNT_FILTER_PROBES, 1);
+        omi_count_level(&db->counters, stripe, run->level, OMI_LEVEL_FILTER_PROBES, 1);
         if (!omi_table_may_hold(table, key, hash, &route)) {
-            omi_count_at(&db->counters, stripe, OMI_COUNT_FILTER_NEGATIVES, 1);
+            omi_count_level(&db->counters, stripe, run->level, OMI_LEVEL_FILTER_NEGATIVES, 1);
             if (sampled)
                 omi_table_count_sampled(table, &route, OMI_SAMPLED_NEGATIVE);
             return OMEN_ABORTED;
@@ -96,12 +96,15 @@ static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t
                  trace.keyed_compares == 0 ? OMI_COUNT_INDEX_GRID_HITS
                                            : OMI_COUNT_INDEX_KEYED_COMPARES,
                  trace.keyed_compares == 0 ? trace.grid_hits : trace.keyed_compares);
-    struct omi_frame *frame = omi_table_cached(table, block);
-    bool cached = frame != NULL;
-    omen_err err = cached ? OMEN_OK : omi_table_fetch(table, block, fill_cache, &frame);
+    struct omi_frame *frame = NULL;
+    bool was_read = false;
+    omen_err err = omi_table_load_told(table, block, fill_cache, &frame, &was_read);
     if (err != OMEN_OK)
         return err;
-    omi_count_at(&db->counters, stripe, OMI_COUNT_GET_BLOCKS, 1);
+    omi_count_level(&db->counters, stripe, run->level, OMI_LEVEL_GET_BLOCKS, 1);
+    if (was_read)
+        omi_count_level(&db->counters, stripe, run->level, OMI_LEVEL_GET_BLOCK_READS, 1);
+    omi_table_asked(table, frame);
     err = omi_block_answer(&frame->block, &db->tenv.order, key, seq, &found->value);
     if (sampled && filtered)
         omi_table_count_sampled(
@@ -111,11 +114,17 @@ static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t
         return OMEN_OK;
     }
     if (err == OMEN_ABORTED && filtered) {
-        omi_count_at(&db->counters, stripe, OMI_COUNT_FILTER_FALSE_POSITIVES, 1);
-        omi_filter_costs_count(&db->pricing.costs, run->level, cached);
+        omi_count_level(&db->counters, stripe, run->level, OMI_LEVEL_FILTER_FALSE_POSITIVES, 1);
+        omi_filter_costs_count(&db->pricing.costs, run->level, !was_read);
     }
     omi_frame_release(frame);
     return err;
+}
+
+static void count_hit(omen_db *db, unsigned stripe, const struct omi_found *found)
+{
+    omi_count_at(&db->counters, stripe, OMI_COUNT_GET_HITS, 1);
+    omi_count_at(&db->counters, stripe, OMI_COUNT_READ_BYTES, found->value.size);
 }
 
 omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, omen_slice key,
@@ -125,6 +134,9 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
     uint64_t hash = omi_key_hash(key.data, key.size);
     found->frame = NULL;
     uint64_t n = omi_count_at(&db->counters, stripe, OMI_COUNT_GETS, 1);
+    bool sampled = omi_sample_due(db->sample, n);
+    if (sampled)
+        omi_telemetry_key(db->telemetry, stripe, key, hash);
     for (uint32_t i = 0; i < view->mem_count; i++) {
         struct omi_entry entry;
         if (omi_memtable_get(view->mems[i], key, hash, seq, &entry) != OMEN_OK)
@@ -133,11 +145,10 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
         found->value = omi_slice(entry.value, entry.value_size);
         omen_err err = answer(entry.trailer);
         if (err == OMEN_OK)
-            omi_count_at(&db->counters, stripe, OMI_COUNT_GET_HITS, 1);
+            count_hit(db, stripe, found);
         return err;
     }
     const struct omi_version *v = view->version;
-    bool sampled = omi_sample_due(db->sample, n);
     omen_err err = OMEN_ABORTED;
     uint32_t i = 0, grace = omi_grace_enter(&db->tenv.filter_memory.grace, stripe);
     for (; i < v->run_count && err == OMEN_ABORTED; i++)
@@ -148,9 +159,17 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
     else if (sampled && (err == OMEN_OK || err == OMEN_NOT_FOUND))
         omi_sample_get(db->sample, stripe, key, hash, v->runs[i - 1].level, v->runs[i - 1].age);
     if (err == OMEN_OK)
-        omi_count_at(&db->counters, stripe, OMI_COUNT_GET_HITS, 1);
+        count_hit(db, stripe, found);
     omi_filter_memory_wanted(db);
     return err == OMEN_ABORTED ? OMEN_NOT_FOUND : err;
+}
+
+static void trace_get(omen_db *db, omen_slice key, uint64_t size, omen_err err)
+{
+    struct omi_trace *t = omi_tracing(db);
+    if (t != NULL && (err == OMEN_OK || err == OMEN_NOT_FOUND))
+        omi_trace_one(t, omi_counter_stripe(),
+                      err == OMEN_OK ? OMI_TRACE_GET_HIT : OMI_TRACE_GET_MISS, key, size, false);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -206,6 +225,8 @@ omen_err omen_get(omen_db *db, const omen_read_options *options, omen_slice key,
     if (err == OMEN_OK)
         err = omi_value_make(&found, value_out);
     omi_view_unref(view);
+    trace_get(db, key, value_out->size, err);
+    omi_observed(db, 1);
     return err;
 }
 
@@ -228,6 +249,8 @@ omen_err omen_get_into(omen_db *db, const omen_read_options *options, omen_slice
             omi_frame_release(found.frame);
     }
     omi_view_unref(view);
+    trace_get(db, key, *size_out, err);
+    omi_observed(db, 1);
     return err;
 }
 

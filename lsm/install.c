@@ -35,9 +35,12 @@ omen_err omi_db_check(omen_db *db)
     return omi_fail_again(OMEN_READ_ONLY, text);
 }
 
-/* How much room the cache has once filters, models and open tables are charged. */
+/* How much room the cache has once filters, models and open tables are charged; those who gave both
+ * it and filters their bytes get what they gave. */
 static uint64_t cache_room(omen_db *db)
 {
+    if (db->settings.cache_alone)
+        return db->settings.split.cache_bytes;
     uint64_t taken = atomic_load(&db->tenv.open_metadata_bytes);
     for (int k = 0; k < OMI_EXTENT_KINDS; k++)
         taken += atomic_load(&db->tenv.extents.bytes[k]);
@@ -82,11 +85,23 @@ static omen_err roll_failed(omen_db *db, omen_err err, uint64_t old, uint64_t nu
     return err;
 }
 
+/* About the bytes of an edit in the manifest. Not the bytes themselves: times and random numbers are
+ * among them, and the numbers that tables get may not depend on those. */
+static uint64_t edit_weight(const struct omi_edit *edit)
+{
+    enum { EDIT = 256, ADDED = 160, REMOVED = 16 };
+    uint64_t weight = EDIT + (uint64_t)edit->added_count * ADDED +
+                      (uint64_t)(edit->removed_count + edit->moved_count) * REMOVED;
+    for (uint32_t i = 0; i < edit->added_count; i++)
+        weight += edit->added[i].props.smallest.size + edit->added[i].props.largest.size;
+    return weight;
+}
+
 /* A new manifest when the old one has grown to a multiple of what it says. */
 static omen_err roll_manifest(omen_db *db, const struct omi_version *version, uint64_t log_floor)
 {
     uint64_t live = version->table_count * 256;
-    if (omi_manifest_bytes(db->manifest) < 4 * live + db->manifest_slack_bytes)
+    if (db->manifest_weight < 3 * live + db->manifest_slack_bytes)
         return OMEN_OK;
     struct omi_edit snapshot = {0};
     struct omi_manifest *next = NULL;
@@ -100,6 +115,7 @@ static omen_err roll_manifest(omen_db *db, const struct omi_version *version, ui
         return roll_failed(db, err, old, number);
     err = omi_manifest_close(db->manifest);
     db->manifest = next;
+    db->manifest_weight = 0;
     omen_err gone = manifest_unlink(db, old);
     return err == OMEN_OK ? gone : err;
 }
@@ -166,6 +182,7 @@ omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool flushed)
     }
     if (err != OMEN_OK)
         goto discard;
+    db->manifest_weight += edit_weight(edit);
     omi_mutex_lock(&db->mu);
     if (flushed) {
         dropped = drop_oldest_locked(db);

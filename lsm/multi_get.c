@@ -44,8 +44,10 @@ static void settle(struct group *g, struct probe *p, omen_err err)
 {
     p->open = false;
     p->err = err;
-    if (err == OMEN_OK)
-        omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_GET_HITS, 1);
+    if (err != OMEN_OK)
+        return;
+    omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_GET_HITS, 1);
+    omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_READ_BYTES, p->found.value.size);
 }
 
 static void ask_memtables(struct group *g, struct probe *p)
@@ -61,6 +63,17 @@ static void ask_memtables(struct group *g, struct probe *p)
     }
 }
 
+static void count_level(struct group *g, uint32_t level, enum omi_level_counter which)
+{
+    omi_count_level(&g->db->counters, g->stripe, level, which, 1);
+}
+
+/* The level of the run that was asked last. */
+static uint32_t asked_level(const struct group *g, const struct probe *p)
+{
+    return g->view->version->runs[p->run - 1].level;
+}
+
 /* The next run whose filter says maybe; names the block. */
 static void next_run(struct group *g, struct probe *p)
 {
@@ -73,9 +86,9 @@ static void next_run(struct group *g, struct probe *p)
         p->table = run->tables[at];
         p->filtered = omi_table_has_filter(p->table);
         if (p->filtered) {
-            omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_PROBES, 1);
+            count_level(g, run->level, OMI_LEVEL_FILTER_PROBES);
             if (!omi_table_may_hold(p->table, p->key, p->hash, &p->route)) {
-                omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_NEGATIVES, 1);
+                count_level(g, run->level, OMI_LEVEL_FILTER_NEGATIVES);
                 if (p->sampled)
                     omi_table_count_sampled(p->table, &p->route, OMI_SAMPLED_NEGATIVE);
                 continue;
@@ -115,6 +128,7 @@ static void want_block(struct group *g, struct probe *p, uint32_t index)
         settle(g, p, err);
         return;
     }
+    count_level(g, asked_level(g, p), OMI_LEVEL_GET_BLOCK_READS);
     g->readers[g->read_count] = index;
     p->read = (int32_t)g->read_count++;
 }
@@ -141,7 +155,11 @@ static void run_reads(struct group *g)
         if (errs[r] != OMEN_OK) {
             settle(g, p, errs[r]);
         } else if (g->readers[r] != i) { /* shares another's block: a pin of its own */
-            omen_err err = omi_table_load(p->table, p->block, g->fill_cache, &p->frame);
+            bool was_read = false;       /* the cache may have no room for it */
+            omen_err err =
+                omi_table_load_told(p->table, p->block, g->fill_cache, &p->frame, &was_read);
+            if (was_read)
+                count_level(g, asked_level(g, p), OMI_LEVEL_GET_BLOCK_READS);
             if (err != OMEN_OK)
                 settle(g, p, err);
         }
@@ -162,7 +180,8 @@ static void sampled_tell(struct group *g, struct probe *p, omen_err err)
 
 static void search_block(struct group *g, struct probe *p)
 {
-    omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_GET_BLOCKS, 1);
+    count_level(g, asked_level(g, p), OMI_LEVEL_GET_BLOCKS);
+    omi_table_asked(p->table, p->frame);
     omen_err err =
         omi_block_answer(&p->frame->block, &g->db->tenv.order, p->key, g->seq, &p->found.value);
     if (p->sampled)
@@ -173,9 +192,8 @@ static void search_block(struct group *g, struct probe *p)
     } else {
         omi_frame_release(p->frame);
         if (err == OMEN_ABORTED && p->filtered) {
-            omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_FILTER_FALSE_POSITIVES, 1);
-            omi_filter_costs_count(&g->db->pricing.costs, g->view->version->runs[p->run - 1].level,
-                                   p->read < 0);
+            count_level(g, asked_level(g, p), OMI_LEVEL_FILTER_FALSE_POSITIVES);
+            omi_filter_costs_count(&g->db->pricing.costs, asked_level(g, p), p->read < 0);
         }
         if (err != OMEN_ABORTED)
             settle(g, p, err);
@@ -208,6 +226,19 @@ static void group_run(struct group *g)
     }
 }
 
+static void trace_keys(const struct group *g, size_t count, const omen_slice *keys,
+                       const omen_value *values, const omen_err *errs)
+{
+    struct omi_trace *t = omi_tracing(g->db);
+    size_t end = t != NULL ? count : 0;
+    while (end > 0 && errs[end - 1] != OMEN_OK && errs[end - 1] != OMEN_NOT_FOUND)
+        end--;
+    for (size_t i = 0; i < end; i++)
+        if (errs[i] == OMEN_OK || errs[i] == OMEN_NOT_FOUND)
+            omi_trace_one(t, g->stripe, errs[i] == OMEN_OK ? OMI_TRACE_GET_HIT : OMI_TRACE_GET_MISS,
+                          keys[i], values[i].size, i + 1 < end);
+}
+
 omen_err omen_multi_get(omen_db *db, const omen_read_options *options, size_t count,
                         const omen_slice *keys, omen_value *values, omen_err *errs)
 {
@@ -231,6 +262,9 @@ omen_err omen_multi_get(omen_db *db, const omen_read_options *options, size_t co
                                .sampled = omi_sample_due(db->sample, n + done + i),
                                .open = true,
                                .read = -1};
+        for (uint32_t i = 0; i < g.count; i++)
+            if (g.probes[i].sampled)
+                omi_telemetry_key(db->telemetry, g.stripe, g.probes[i].key, g.probes[i].hash);
         group_run(&g);
         omi_filter_memory_wanted(db);
         for (uint32_t i = 0; i < g.count; i++) {
@@ -245,5 +279,7 @@ omen_err omen_multi_get(omen_db *db, const omen_read_options *options, size_t co
         }
     }
     omi_view_unref(view);
+    trace_keys(&g, count, keys, values, errs);
+    omi_observed(db, count);
     return first;
 }

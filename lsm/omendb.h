@@ -182,7 +182,9 @@ typedef struct omen_options {
     /* Below: overrides of what the three inputs decide. */
     uint64_t memtable_bytes;    /* 64 KiB to 1 GiB; default memory/8 within 64 KiB to 64 MiB */
     uint64_t target_file_bytes; /* 64 KiB to 256 MiB; default memory/32 within 1 to 64 MiB */
-    uint64_t cache_bytes;       /* block cache; default: what memtables and buffers leave */
+    uint64_t cache_bytes;       /* blocks, and filters, models and open tables; given together with
+                                   filter_bytes, blocks alone. Default: what memtables and buffers
+                                   leave; OMEN_NONE: no block is kept */
     uint32_t block_bytes;       /* 1 to 32 KiB; default 4 KiB */
     uint32_t runs_upper;        /* K of every level above the last, 1 to 64; default 4; live */
     uint32_t runs_last;         /* K of the last level, 1 to 64; default 1; live */
@@ -416,6 +418,16 @@ typedef struct omen_level_stats {
     uint64_t merges, merge_us;
 } omen_level_stats;
 
+/* What lookups, scans and merges did in a level, over the life of the database. */
+typedef struct omen_level_io {
+    uint64_t filter_probes, filter_negatives, filter_false_positives; /* by lookups */
+    uint64_t get_blocks, get_block_reads;   /* asked; of these, not in the cache */
+    uint64_t scan_opens;                    /* runs that a seek positioned, with a block each */
+    uint64_t scan_blocks, scan_block_reads; /* asked; read from the file, ahead too */
+    uint64_t moved_tables;                  /* into it without being read */
+    uint64_t dropped_bytes;                 /* keys and values that merges into it left out */
+} omen_level_io;
+
 /* Counters over the life of the database unless marked "now". */
 typedef struct omen_stats {
     size_t struct_bytes;
@@ -466,6 +478,19 @@ typedef struct omen_stats {
     /* By this handle: parts loaded and evicted; "maybe" for want of a part; filters and parts that are
      * damaged and not used. */
     uint64_t filter_part_loads, filter_part_evictions, filter_parts_missed, filters_damaged;
+    /* What each purpose asks of the device, whatever the page cache makes of it. Lookups: get_blocks
+     * asked, get_block_reads of them not in the cache. Scans: scan_opens runs positioned by seeks,
+     * scan_blocks asked, scan_block_reads read, counted when the iterator is sought anew or closed.
+     * Written: flush_bytes, merge_written_bytes, log_bytes; merges also read merge_read_bytes.
+     * Searched: filter_probes, range_filter_asked, and an index for each of get_blocks and scan_opens.
+     */
+    uint64_t get_block_reads, scan_opens, scan_block_reads;
+    uint64_t scan_entries;       /* shown by iterators */
+    uint64_t user_read_bytes;    /* keys and values that lookups and scans handed out */
+    uint64_t merge_overwritten;  /* older versions that flushes and merges dropped */
+    uint64_t merge_deletes;      /* deletes that merges dropped, nothing being left to delete */
+    uint64_t merge_moved_tables; /* to another level without being read */
+    omen_level_io level_io[OMEN_LEVELS_MAX];
 } omen_stats;
 OMEN_API OMEN_MUST_CHECK omen_err omen_get_stats(omen_db *db, omen_stats *stats_out);
 /* The name of stall_count[index] ("memtables", ...); NULL past the end. */
@@ -528,6 +553,79 @@ typedef struct omen_filter_region {
 OMEN_API OMEN_MUST_CHECK omen_err
 omen_filter_regions(omen_db *db, uint64_t number,
                     void (*region)(void *context, const omen_filter_region *info), void *context);
+
+/* ---- the workload ---------------------------------------------------------------------------- */
+
+enum {
+    OMEN_WINDOWS_MAX = 64,
+    OMEN_SCAN_LENGTHS = 16,
+    OMEN_HOT_KEYS_MAX = 128,
+    OMEN_HOT_KEY_BYTES = 32,
+    OMEN_MISS_POINTS_MAX = 64
+};
+
+/* What was asked within a window of 10,000 operations that took a second at least (with
+ * OMEN_INLINE_WORK: of 10,000 operations). */
+typedef struct omen_window {
+    uint64_t began_us, us; /* since 1970, UTC; how long it was */
+    uint64_t get_hits, get_misses, scans, puts, deletes;
+    uint64_t overwrites;          /* older versions that flushes and merges dropped */
+    uint64_t bytes_in, bytes_out; /* keys and values, written; handed out */
+    uint64_t scan_entries;
+    uint64_t scan_lengths[OMEN_SCAN_LENGTHS]; /* [0]: of no entry, [i]: of 2^(i-1) and more */
+    uint64_t block_asks, block_reads;         /* by lookups and scans, as in omen_stats */
+    uint64_t written_bytes;                   /* by flushes and merges */
+    uint64_t flushes, stall_us;
+    uint64_t debt_bytes;                                /* to be merged, at its end */
+    uint32_t size_ratio, runs_upper, runs_last, levels; /* at its end */
+    uint32_t sorted_permille; /* of the flushed keys' span, lies past all flushed before */
+    uint32_t skew_permille;   /* thousandths of the Zipf exponent, at its end */
+} omen_window;
+
+/* A key that is asked and written often. */
+typedef struct omen_hot_key {
+    uint64_t hash;
+    double share, share_min;         /* of all sampled operations; at most, at least */
+    uint32_t key_bytes;              /* of the whole key */
+    uint8_t key[OMEN_HOT_KEY_BYTES]; /* as far as it goes */
+} omen_hot_key;
+
+/* A block cache of so many bytes would miss this share of the blocks asked. */
+typedef struct omen_miss_point {
+    uint64_t cache_bytes;
+    double misses;
+} omen_miss_point;
+
+typedef struct omen_telemetry {
+    size_t struct_bytes;
+    uint32_t window_count, hot_count, miss_count; /* of the lists below */
+    uint32_t reserved;
+    omen_window running;     /* not yet ended */
+    omen_window all;         /* the ended ones and this added up; the tree's figures are of now */
+    double skew, sorted;     /* Zipf exponent, 0: even; 0 random to 1 sorted keys at flushes */
+    uint64_t sampled_keys;   /* operations that skew and hot keys are from; older ones count less */
+    uint64_t sampled_blocks; /* likewise, of the miss-ratio curve */
+    omen_hot_key hot[OMEN_HOT_KEYS_MAX];        /* hottest first */
+    omen_miss_point miss[OMEN_MISS_POINTS_MAX]; /* smallest first */
+    omen_window window[OMEN_WINDOWS_MAX];       /* oldest first */
+} omen_telemetry;
+/* What is asked of the database of late: kept with it, lazily, so that what was seen shortly before
+ * the process died may be missing. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_get_telemetry(omen_db *db, omen_telemetry *telemetry_out);
+
+enum {
+    OMEN_TRACE_WAIT = 1u << 0
+}; /* writers wait for a slow disk; else operations go unrecorded */
+/* Records each operation into the file path, which must not exist, until omen_trace_stop or
+ * omen_close: kind, key (the first 64 bytes and a hash), size, time. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_trace_start(omen_db *db, const char *path, uint32_t flags);
+typedef struct omen_trace_report {
+    size_t struct_bytes;
+    uint64_t operations, dropped, bytes; /* recorded; not, for want of buffers; of the file */
+} omen_trace_report;
+/* Everything recorded is in the file on return, synced; report may be NULL. An error while writing
+ * ended the recording, and is told here. */
+OMEN_API OMEN_MUST_CHECK omen_err omen_trace_stop(omen_db *db, omen_trace_report *report);
 
 #ifdef __cplusplus
 }

@@ -44,6 +44,8 @@ omen_err omi_db_prepare(omen_db *db)
     if (err == OMEN_OK)
         err = omi_sampling_begin(db);
     if (err == OMEN_OK)
+        err = omi_observing_begin(db);
+    if (err == OMEN_OK)
         err = omi_arena_pool_create(db->settings.split.memtable_bytes * 5 / 4, &db->arenas);
     return err;
 }
@@ -68,6 +70,7 @@ omen_err omi_db_create(struct omi_env *env, const char *path, const omen_options
     db->snapshots.next = db->snapshots.prev = &db->snapshots;
     db->opened_ns = omi_now_ns(env);
     db->manifest_slack_bytes = MANIFEST_SLACK_BYTES;
+    omi_mutex_init(&db->tracing);
     omi_mutex_init(&db->commit);
     omi_mutex_init(&db->install);
     omi_mutex_init(&db->mu);
@@ -105,6 +108,8 @@ omen_err omi_db_free(omen_db *db)
     if (db->tenv.cache != NULL)
         omi_cache_destroy(db->tenv.cache);
     omi_sample_destroy(db->sample);
+    omi_telemetry_destroy(db->telemetry);
+    omi_tracing_free(db);
     omi_log_file_destroy(db->log_file);
     if (db->lock != NULL && (e = omi_file_close(db->lock)) != OMEN_OK && err == OMEN_OK)
         err = e;
@@ -113,6 +118,7 @@ omen_err omi_db_free(omen_db *db)
     omi_cond_fini(&db->work);
     omi_cond_fini(&db->done);
     omi_cond_fini(&db->upkeep);
+    omi_mutex_fini(&db->tracing);
     omi_mutex_fini(&db->commit);
     omi_mutex_fini(&db->install);
     omi_mutex_fini(&db->mu);
@@ -164,6 +170,7 @@ static omen_err db_open_once(struct omi_env *env, const char *path, const omen_o
         omi_db_rebalance_locked(db, 0);
         omi_mutex_unlock(&db->mu);
         omi_sampling_load(db);
+        omi_observing_load(db);
         if (!db->read_only)
             omi_space_look(db);
         omi_say(db->log_file, 2,
@@ -259,6 +266,7 @@ static omen_err finish_writing(omen_db *db)
     }
     omi_stats_publish(db);
     omi_sampling_save(db, 0);
+    omi_observing_save(db);
     omi_say(db->log_file, 2, "closed");
     return err;
 }
@@ -270,6 +278,7 @@ omen_err omen_close(omen_db *db)
     omen_err err = check_unused(db);
     if (err != OMEN_OK)
         return err;
+    omi_tracing_end(db);
     omi_db_stop_threads(db);
     if (!db->read_only)
         err = finish_writing(db);

@@ -39,8 +39,8 @@ static const struct option options_table[] = {
      "size at which a memtable is flushed", false, true},
     {"target_file_bytes", TYPE_BYTES, FIELD(target_file_bytes), 64u << 10, 256u << 20, NULL,
      "memory/32", "size of a table file", false, true},
-    {"cache_bytes", TYPE_BYTES, FIELD(cache_bytes), 1, UINT64_C(1) << 50, NULL, "what is left",
-     "blocks, filters and models", false, false},
+    {"cache_bytes", TYPE_BYTES, FIELD(cache_bytes), 1, UINT64_C(1) << 50, "none", "what is left",
+     "blocks, filters and models; with filter_bytes, blocks alone; or none", false, false},
     {"block_bytes", TYPE_BYTES, FIELD(block_bytes), 1u << 10, 32u << 10, NULL, "4K",
      "raw bytes of a data block", false, true},
     {"codec_upper", TYPE_NAME, FIELD(codec_upper), 0, 3, "default|none|zstd-fast|zstd", "by goal",
@@ -518,7 +518,9 @@ omen_err omi_options_resolve(const omen_options *o, struct omi_settings *out)
     uint64_t fixed =
         s->memtable_count * s->memtable_bytes + s->build_buffer_count * s->build_buffer_bytes;
     uint64_t left = s->memory_bytes > fixed ? s->memory_bytes - fixed : 0;
-    s->cache_bytes = o->cache_bytes != 0 ? o->cache_bytes : clamp(left, 256u << 10, UINT64_MAX);
+    left = clamp(left, 256u << 10, UINT64_MAX);
+    s->cache_bytes = o->cache_bytes == OMEN_NONE ? 0 : o->cache_bytes != 0 ? o->cache_bytes : left;
+    out->cache_alone = o->cache_bytes != 0 && o->filter_bytes != 0;
     s->block_bytes = pick(o->block_bytes, hdd ? 16384 : 4096);
     s->size_ratio = pick(o->size_ratio, goals[o->goal].size_ratio);
     s->runs_upper = pick(o->runs_upper, goals[o->goal].runs_upper);
@@ -530,7 +532,9 @@ omen_err omi_options_resolve(const omen_options *o, struct omi_settings *out)
     out->filter = o->filter != OMEN_FILTER_DEFAULT ? o->filter : OMEN_FILTER_LEARNED;
     out->filter_floor_permille = o->filter_floor == OMEN_NONE ? 1000 : pick(o->filter_floor, 125);
     out->range_filter = o->range_filter;
-    out->filter_bytes = o->filter_bytes != 0 ? o->filter_bytes : s->cache_bytes / 2;
+    out->filter_bytes = o->filter_bytes != 0      ? o->filter_bytes
+                        : s->cache_bytes / 2 != 0 ? s->cache_bytes / 2
+                                                  : left / 2;
     out->sync_interval_ms = o->sync_interval_ms;
     out->log_file_bytes = o->log_file_bytes != 0 ? o->log_file_bytes : 8u << 20;
     out->direct = o->io_mode == OMEN_IO_DIRECT ||

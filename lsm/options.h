@@ -18,6 +18,8 @@ struct omi_settings {
     uint32_t filter_bits; /* 0: none */
     uint32_t filter, filter_floor_permille, range_filter;
     uint64_t filter_bytes;
+    bool
+        cache_alone; /* cache_bytes are of blocks; else filters, models and open tables share them */
     uint64_t log_file_bytes;
     bool direct;
 };

@@ -2,6 +2,7 @@
  * put.c - the write path, top to bottom: room, log, memtable, visible, durable.
  * Writers take turns under the commit lock; those that ask for sync share an fdatasync outside it.
  */
+#include "io/base/hash.h"
 #include "io/base/mutant.h"
 #include "lsm/db.h"
 
@@ -208,9 +209,16 @@ static omen_err write_one(omen_db *db, const omen_write_options *options, unsign
     err = commit_ops(db, &ops, sync);
     if (err == OMEN_OK) {
         unsigned stripe = omi_counter_stripe();
-        omi_count_at(&db->counters, stripe,
-                     kind == OMI_KIND_PUT ? OMI_COUNT_PUTS : OMI_COUNT_DELETES, 1);
+        uint64_t n = omi_count_at(&db->counters, stripe,
+                                  kind == OMI_KIND_PUT ? OMI_COUNT_PUTS : OMI_COUNT_DELETES, 1);
         omi_count_at(&db->counters, stripe, OMI_COUNT_USER_BYTES, key.size + value.size);
+        if (omi_sample_due(db->sample, n))
+            omi_telemetry_key(db->telemetry, stripe, key, omi_key_hash(key.data, key.size));
+        struct omi_trace *trace = omi_tracing(db);
+        if (trace != NULL)
+            omi_trace_one(trace, stripe, kind == OMI_KIND_PUT ? OMI_TRACE_PUT : OMI_TRACE_DELETE,
+                          key, value.size, false);
+        omi_observed(db, 1);
     }
     return err;
 }
@@ -321,10 +329,15 @@ omen_err omen_write(omen_db *db, const omen_write_options *options, const omen_b
     err = commit_ops(db, &ops, sync);
     if (err == OMEN_OK) {
         unsigned stripe = omi_counter_stripe();
-        omi_count_at(&db->counters, stripe, OMI_COUNT_PUTS, batch->puts);
+        uint64_t n = omi_count_at(&db->counters, stripe, OMI_COUNT_PUTS, batch->puts);
         omi_count_at(&db->counters, stripe, OMI_COUNT_DELETES, batch->count - batch->puts);
         omi_count_at(&db->counters, stripe, OMI_COUNT_BATCHES, 1);
         omi_count_at(&db->counters, stripe, OMI_COUNT_USER_BYTES, batch->user_bytes);
+        omi_observe_written(db, stripe, n, &ops);
+        struct omi_trace *trace = omi_tracing(db);
+        if (trace != NULL)
+            omi_trace_batch(trace, stripe, &ops);
+        omi_observed(db, batch->count);
     }
     return err;
 }

@@ -240,7 +240,7 @@ static omen_err orphan_one(void *ctx, const struct omi_dir_entry *e)
     bool gone = (kind == OMI_FILE_TABLE && !version_names(o->db->view->version, number)) ||
                 (kind == OMI_FILE_MANIFEST && number != omi_manifest_number(o->db->manifest)) ||
                 strcmp(e->name, "CURRENT.tmp") == 0 || strcmp(e->name, "STATS.tmp") == 0 ||
-                strcmp(e->name, "SAMPLE.tmp") == 0;
+                strcmp(e->name, "SAMPLE.tmp") == 0 || strcmp(e->name, "TELEMETRY.tmp") == 0;
     if (!gone || strlen(e->name) >= OMI_FILE_NAME_BYTES)
         return OMEN_OK;
     if (o->count == o->capacity) {

@@ -25,6 +25,7 @@ void omi_run_cursor_init(struct omi_run_cursor *c, struct omi_table *const *tabl
     c->fill_cache = fill_cache;
     c->ahead_count = c->ahead_next = 0;
     c->err = OMEN_OK;
+    c->io.opens = c->io.blocks = c->io.reads = 0;
 }
 
 static void ahead_drop(struct omi_run_cursor *c)
@@ -113,6 +114,7 @@ static void ahead_fetch(struct omi_run_cursor *c, struct omi_table *t, uint32_t 
         bool keep = c->fill_cache &&
                     (uint64_t)c->streak * f->charge <= omi_cache_capacity(t->tenv->cache) / 8;
         c->ahead[c->ahead_count++] = omi_cache_insert(t->tenv->cache, f, keep);
+        c->io.reads++;
         atomic_fetch_add_explicit(&t->tenv->cache_misses, 1, memory_order_relaxed);
     }
 }
@@ -160,12 +162,17 @@ static bool block_enter(struct omi_run_cursor *c, uint32_t table, uint32_t block
         }
     }
     if (f == NULL) {
-        omen_err err = omi_table_load(t, block, c->fill_cache, &f);
+        bool was_read = false;
+        omen_err err = omi_table_load_told(t, block, c->fill_cache, &f, &was_read);
         if (err != OMEN_OK) {
             cursor_fail(c, err);
             return false;
         }
+        c->io.reads += was_read;
     }
+    omi_table_asked(t, f);
+    c->io.blocks++;
+    c->io.opens += step == 0;
     c->frame = f;
     c->table = table;
     c->block = block;

@@ -28,6 +28,7 @@ struct source {
     uint64_t head; /* of the current key; heads first, full compare on ties */
     const struct omi_entry *entry;
     bool valid, is_run;
+    uint32_t level;          /* of a run */
     bool has_filter, parked; /* parked: not valid, and not positioned */
     bool free_forever;       /* parked, forward: no key from the bound on */
     struct omi_buf free;     /* else: none from the bound to this key */
@@ -65,10 +66,13 @@ struct omen_iter {
     bool bound_inclusive; /* does an activated source begin at the bound, or past it? */
     bool bound_asked;     /* have the parked sources said that the bound itself is not there? */
     struct {
-        uint64_t asked, parked, activated, in_vain;
+        uint64_t asked, parked, activated, in_vain, entries, bytes;
     } counts;                   /* since they were added to the database's */
+    bool scanning;              /* placed since then */
     bool sampled, seen;         /* remember this scan; it has passed a key */
-    struct omi_buf sample_from; /* where it began */
+    struct omi_trace *trace;    /* to tell of it when it ends; NULL: nobody */
+    bool from_end, backward;    /* it began at an end; downwards */
+    struct omi_buf sample_from; /* where it began, if sampled or traced */
     struct source sources[];
 };
 
@@ -406,6 +410,28 @@ static bool parked_revive(struct omen_iter *it)
     return any;
 }
 
+/* What the runs of a source's level were read for. */
+static void io_add(struct omen_iter *it, struct source *s)
+{
+    const uint64_t add[] = {s->at.run.io.opens, s->at.run.io.blocks, s->at.run.io.reads};
+    const enum omi_level_counter which[] = {OMI_LEVEL_SCAN_OPENS, OMI_LEVEL_SCAN_BLOCKS,
+                                            OMI_LEVEL_SCAN_BLOCK_READS};
+    for (size_t i = 0; i < sizeof(add) / sizeof(add[0]); i++)
+        if (add[i] != 0)
+            omi_count_level(&it->db->counters, it->stripe, s->level, which[i], add[i]);
+    memset(&s->at.run.io, 0, sizeof(s->at.run.io));
+}
+
+/* 0 for none, i for 2^(i-1) and more. */
+static unsigned length_class(uint64_t entries)
+{
+    unsigned i = 0;
+    for (; entries != 0 && i < OMEN_SCAN_LENGTHS - 1; entries /= 2)
+        i++;
+    return i;
+}
+
+/* The scan so far ends: what it did is counted. */
 static void counts_add(struct omen_iter *it)
 {
     const struct {
@@ -414,13 +440,46 @@ static void counts_add(struct omen_iter *it)
     } add[] = {{OMI_COUNT_RANGE_ASKED, it->counts.asked},
                {OMI_COUNT_RANGE_PARKED, it->counts.parked},
                {OMI_COUNT_RANGE_ACTIVATED, it->counts.activated},
-               {OMI_COUNT_RANGE_IN_VAIN, it->counts.in_vain}};
+               {OMI_COUNT_RANGE_IN_VAIN, it->counts.in_vain},
+               {OMI_COUNT_SCAN_ENTRIES, it->counts.entries},
+               {OMI_COUNT_READ_BYTES, it->counts.bytes}};
+    if (!it->scanning)
+        return;
+    it->scanning = false;
     for (size_t i = 0; i < sizeof(add) / sizeof(add[0]); i++)
         if (add[i].n != 0)
             omi_count_at(&it->db->counters, it->stripe, add[i].which, add[i].n);
+    for (uint32_t i = 0; i < it->source_count; i++)
+        if (it->sources[i].is_run)
+            io_add(it, &it->sources[i]);
+    omi_count_at(&it->db->counters, it->stripe,
+                 (enum omi_counter)(OMI_COUNT_SCAN_LENGTHS + length_class(it->counts.entries)), 1);
     if (it->counts.asked != 0)
         omi_filter_memory_wanted(it->db);
     memset(&it->counts, 0, sizeof(it->counts));
+}
+
+static void count_shown(struct omen_iter *it)
+{
+    if (!it->valid)
+        return;
+    it->counts.entries++;
+    it->counts.bytes += it->current_key.size + it->current_value.size;
+}
+
+static void trace_end(struct omen_iter *it)
+{
+    if (it->trace == NULL)
+        return;
+    struct omi_trace_op op = {.kind = it->backward ? OMI_TRACE_SCAN_BACK : OMI_TRACE_SCAN,
+                              .at_end = it->from_end,
+                              .size = it->counts.entries};
+    if (!it->from_end) {
+        op.key = omi_slice(it->sample_from.data, it->sample_from.size);
+        op.key_bytes = (uint32_t)it->sample_from.size;
+    }
+    omi_trace_add(it->trace, it->stripe, &op);
+    it->trace = NULL;
 }
 
 /* ---- forward --------------------------------------------------------------------------------- */
@@ -484,6 +543,7 @@ static void forward_settle(struct omen_iter *it, bool skip)
     }
     if (it->err != OMEN_OK)
         it->valid = false;
+    count_shown(it);
     if (dead != 0)
         omi_count_at(&it->db->counters, it->stripe, OMI_COUNT_TOMBSTONES_SKIPPED, dead);
 }
@@ -547,6 +607,7 @@ static void backward_settle(struct omen_iter *it)
     }
     if (it->err != OMEN_OK)
         it->valid = false;
+    count_shown(it);
     if (dead != 0)
         omi_count_at(&it->db->counters, it->stripe, OMI_COUNT_TOMBSTONES_SKIPPED, dead);
 }
@@ -650,6 +711,7 @@ omen_err omen_iter_open(omen_db *db, const omen_read_options *options, omen_iter
         const struct omi_run_view *run = &view->version->runs[i];
         struct source *s = &it->sources[it->source_count++];
         s->is_run = true;
+        s->level = run->level;
         s->valid = s->parked = false;
         s->has_filter = run->has_range_filter;
         s->free = (struct omi_buf){0};
@@ -675,6 +737,7 @@ void omen_iter_close(omen_iter *it)
             omi_run_cursor_fini(&it->sources[i].at.run);
             omi_buf_fini(&it->sources[i].free);
         }
+    trace_end(it);
     counts_add(it);
     sample_end(it);
     omi_view_unref(it->view);
@@ -693,33 +756,43 @@ int omen_iter_valid(const omen_iter *it)
 }
 
 /* A positioning at key, or at an end of all (NULL), where nothing is sampled unless it is bounded. */
-static void begin(struct omen_iter *it, const omen_slice *key)
+static void begin(struct omen_iter *it, const omen_slice *key, bool backward)
 {
+    trace_end(it);
     counts_add(it);
     sample_end(it);
+    omi_observed(it->db, 1);
     it->err = OMEN_OK;
     it->err_text[0] = 0;
     it->seen = false;
+    it->scanning = true;
     uint64_t n = omi_count_at(&it->db->counters, it->stripe, OMI_COUNT_SEEKS, 1);
-    it->sampled = key != NULL && it->bytewise && omi_sample_due(it->db->sample, n) &&
-                  keep(&it->sample_from, key->data, key->size) == OMEN_OK;
+    it->sampled = key != NULL && it->bytewise && omi_sample_due(it->db->sample, n);
+    it->trace = omi_tracing(it->db);
+    it->from_end = key == NULL;
+    it->backward = backward;
+    if ((it->sampled || it->trace != NULL) && key != NULL &&
+        keep(&it->sample_from, key->data, key->size) != OMEN_OK) {
+        it->sampled = false;
+        it->trace = NULL;
+    }
 }
 
 void omen_iter_seek(omen_iter *it, omen_slice key)
 {
-    begin(it, &key);
+    begin(it, &key, false);
     forward_from(it, key);
 }
 
 void omen_iter_seek_for_prev(omen_iter *it, omen_slice key)
 {
-    begin(it, &key);
+    begin(it, &key, true);
     backward_from(it, key, true);
 }
 
 void omen_iter_seek_first(omen_iter *it)
 {
-    begin(it, it->has_lower ? &it->lower : NULL);
+    begin(it, it->has_lower ? &it->lower : NULL, false);
     if (it->has_lower) {
         forward_from(it, it->lower);
         return;
@@ -730,7 +803,7 @@ void omen_iter_seek_first(omen_iter *it)
 
 void omen_iter_seek_last(omen_iter *it)
 {
-    begin(it, it->has_upper ? &it->upper : NULL);
+    begin(it, it->has_upper ? &it->upper : NULL, true);
     if (it->has_upper) {
         backward_from(it, it->upper, false);
         return;

@@ -45,6 +45,7 @@ omen_err omen_set_option(omen_db *db, const char *name, const char *value)
         db->settings.filter_floor_permille = settings.filter_floor_permille;
         db->settings.range_filter = settings.range_filter;
         db->settings.filter_bytes = settings.filter_bytes;
+        db->settings.cache_alone = settings.cache_alone;
         db->settings.sync_interval_ms = settings.sync_interval_ms;
         omi_filter_memory_limit(&db->tenv.filter_memory, settings.filter_bytes);
         omi_db_rebalance_locked(db, 0);

@@ -31,11 +31,23 @@ void omi_stats_level(omen_db *db, uint32_t level, const struct omen_level_stats 
     omi_mutex_unlock(&db->mu);
 }
 
+void omi_stats_merged(omen_db *db, uint32_t level, const struct omi_merge_stats *merged)
+{
+    unsigned stripe = omi_counter_stripe();
+    omi_count_at(&db->counters, stripe, OMI_COUNT_OVERWRITTEN, merged->dropped_shadowed);
+    omi_count_at(&db->counters, stripe, OMI_COUNT_DELETES_DROPPED, merged->dropped_deletes);
+    omi_count_level(&db->counters, stripe, level, OMI_LEVEL_DROPPED_BYTES,
+                    merged->bytes_in - merged->bytes_out);
+}
+
 /* ---- over the life of the database ----------------------------------------------------------- */
 
-/* Varints: how many counters, the counters; how many levels, seven figures each. Unknown ones at
- * the end of either list are skipped, missing ones are zero. */
-static uint64_t lifetime(const omen_db *db, enum omi_counter which)
+/* Varints, three lists: how many counters, the counters; how many levels, seven figures each; how many
+ * figures of how many levels, these. Unknown ones at the end of each list are skipped, missing ones
+ * are zero. */
+enum { LEVEL_FIGURES = 7 };
+
+uint64_t omi_lifetime(const omen_db *db, enum omi_counter which)
 {
     uint64_t v = db->stored_counters[which] + omi_counter_sum(&db->counters, which);
     if (db->wal == NULL)
@@ -47,42 +59,85 @@ static uint64_t lifetime(const omen_db *db, enum omi_counter which)
     return v;
 }
 
-omen_err omi_lifetime_encode(omen_db *db, struct omi_buf *out)
+static uint64_t level_lifetime(const omen_db *db, uint32_t level, enum omi_level_counter which)
 {
-    out->size = 0;
-    omen_err err = omi_buf_append_varint(out, OMI_COUNTERS);
-    for (int i = 0; i < OMI_COUNTERS && err == OMEN_OK; i++)
-        err = omi_buf_append_varint(out, lifetime(db, (enum omi_counter)i));
-    if (err == OMEN_OK)
-        err = omi_buf_append_varint(out, OMEN_LEVELS_MAX);
+    return db->stored_level_io[level - 1][which] +
+           omi_level_counter_sum(&db->counters, level, which);
+}
+
+static void history_figures(const struct omen_level_stats *s, uint64_t out[static LEVEL_FIGURES])
+{
+    const uint64_t figures[LEVEL_FIGURES] = {s->read_bytes, s->written_bytes,   s->moved_bytes,
+                                             s->entries_in, s->entries_dropped, s->merges,
+                                             s->merge_us};
+    memcpy(out, figures, sizeof(figures));
+}
+
+/* Levels from 1 on that have something to keep: the others need no bytes. */
+static uint32_t levels_to_keep(omen_db *db, bool io)
+{
+    uint32_t level = OMEN_LEVELS_MAX;
+    for (; level > 0; level--) {
+        uint64_t any = 0, figures[LEVEL_FIGURES];
+        history_figures(&db->level_stats[level - 1], figures);
+        for (int i = 0; i < LEVEL_FIGURES && !io; i++)
+            any |= figures[i];
+        for (int i = 0; i < OMI_LEVEL_COUNTERS && io; i++)
+            any |= level_lifetime(db, level, (enum omi_level_counter)i);
+        if (any != 0)
+            break;
+    }
+    return level;
+}
+
+static omen_err encode_history(omen_db *db, struct omi_buf *out)
+{
     omi_mutex_lock(&db->mu);
-    for (int l = 0; l < OMEN_LEVELS_MAX && err == OMEN_OK; l++) {
-        const struct omen_level_stats *s = &db->level_stats[l];
-        const uint64_t figures[7] = {s->read_bytes, s->written_bytes,   s->moved_bytes,
-                                     s->entries_in, s->entries_dropped, s->merges,
-                                     s->merge_us};
-        for (int i = 0; i < 7 && err == OMEN_OK; i++)
+    uint32_t levels = levels_to_keep(db, false);
+    omen_err err = omi_buf_append_varint(out, levels);
+    for (uint32_t l = 0; l < levels; l++) {
+        uint64_t figures[LEVEL_FIGURES];
+        history_figures(&db->level_stats[l], figures);
+        for (int i = 0; i < LEVEL_FIGURES && err == OMEN_OK; i++)
             err = omi_buf_append_varint(out, figures[i]);
     }
     omi_mutex_unlock(&db->mu);
     return err;
 }
 
-void omi_lifetime_decode(omen_db *db, omen_slice bytes)
+static omen_err encode_level_io(omen_db *db, struct omi_buf *out)
 {
-    struct omi_reader r = omi_reader_of(bytes.data, bytes.size);
-    uint64_t count = omi_take_varint(&r);
-    for (uint64_t i = 0; i < count && !r.failed; i++) {
-        uint64_t v = omi_take_varint(&r);
-        if (i < OMI_COUNTERS)
-            db->stored_counters[i] = v;
-    }
-    count = omi_take_varint(&r);
-    for (uint64_t l = 0; l < count && !r.failed; l++) {
-        uint64_t f[7];
-        for (int i = 0; i < 7; i++)
-            f[i] = omi_take_varint(&r);
-        if (l < OMEN_LEVELS_MAX && !r.failed)
+    omi_mutex_lock(&db->mu);
+    uint32_t levels = levels_to_keep(db, true);
+    omi_mutex_unlock(&db->mu);
+    omen_err err = omi_buf_append_varint(out, OMI_LEVEL_COUNTERS);
+    if (err == OMEN_OK)
+        err = omi_buf_append_varint(out, levels);
+    for (uint32_t l = 1; l <= levels; l++)
+        for (int i = 0; i < OMI_LEVEL_COUNTERS && err == OMEN_OK; i++)
+            err = omi_buf_append_varint(out, level_lifetime(db, l, (enum omi_level_counter)i));
+    return err;
+}
+
+omen_err omi_lifetime_encode(omen_db *db, struct omi_buf *out)
+{
+    out->size = 0;
+    omen_err err = omi_buf_append_varint(out, OMI_COUNTERS);
+    for (int i = 0; i < OMI_COUNTERS && err == OMEN_OK; i++)
+        err = omi_buf_append_varint(out, omi_lifetime(db, (enum omi_counter)i));
+    if (err == OMEN_OK)
+        err = encode_history(db, out);
+    return err == OMEN_OK ? encode_level_io(db, out) : err;
+}
+
+static void decode_history(omen_db *db, struct omi_reader *r)
+{
+    uint64_t count = omi_take_varint(r);
+    for (uint64_t l = 0; l < count && !r->failed; l++) {
+        uint64_t f[LEVEL_FIGURES];
+        for (int i = 0; i < LEVEL_FIGURES; i++)
+            f[i] = omi_take_varint(r);
+        if (l < OMEN_LEVELS_MAX && !r->failed)
             db->level_stats[l] = (struct omen_level_stats){.read_bytes = f[0],
                                                            .written_bytes = f[1],
                                                            .moved_bytes = f[2],
@@ -93,43 +148,77 @@ void omi_lifetime_decode(omen_db *db, omen_slice bytes)
     }
 }
 
+static void decode_level_io(omen_db *db, struct omi_reader *r)
+{
+    uint64_t figures = omi_take_varint(r), levels = omi_take_varint(r);
+    for (uint64_t l = 0; l < levels && !r->failed; l++)
+        for (uint64_t i = 0; i < figures && !r->failed; i++) {
+            uint64_t v = omi_take_varint(r);
+            if (l < OMEN_LEVELS_MAX && i < OMI_LEVEL_COUNTERS && !r->failed)
+                db->stored_level_io[l][i] = v;
+        }
+}
+
+void omi_lifetime_decode(omen_db *db, omen_slice bytes)
+{
+    struct omi_reader r = omi_reader_of(bytes.data, bytes.size);
+    uint64_t count = omi_take_varint(&r);
+    memset(db->stored_level_io, 0, sizeof(db->stored_level_io));
+    for (uint64_t i = 0; i < count && !r.failed; i++) {
+        uint64_t v = omi_take_varint(&r);
+        if (i < OMI_COUNTERS)
+            db->stored_counters[i] = v;
+    }
+    decode_history(db, &r);
+    decode_level_io(db, &r);
+}
+
 /* ---- gathering ------------------------------------------------------------------------------- */
 
 static void gather_counters(omen_db *db, omen_stats *s)
 {
-    s->puts = lifetime(db, OMI_COUNT_PUTS);
-    s->deletes = lifetime(db, OMI_COUNT_DELETES);
-    s->batches = lifetime(db, OMI_COUNT_BATCHES);
-    s->user_bytes = lifetime(db, OMI_COUNT_USER_BYTES);
-    s->log_bytes = lifetime(db, OMI_COUNT_LOG_BYTES);
-    s->log_syncs = lifetime(db, OMI_COUNT_LOG_SYNCS);
-    s->device_bytes = lifetime(db, OMI_COUNT_DEVICE_BYTES);
-    s->gets = lifetime(db, OMI_COUNT_GETS);
-    s->get_hits = lifetime(db, OMI_COUNT_GET_HITS);
-    s->get_memtable_hits = lifetime(db, OMI_COUNT_GET_MEMTABLE_HITS);
-    s->get_blocks = lifetime(db, OMI_COUNT_GET_BLOCKS);
-    s->multi_get_keys = lifetime(db, OMI_COUNT_MULTI_GET_KEYS);
-    s->seeks = lifetime(db, OMI_COUNT_SEEKS);
-    s->nexts = lifetime(db, OMI_COUNT_NEXTS);
-    s->tombstones_skipped = lifetime(db, OMI_COUNT_TOMBSTONES_SKIPPED);
-    s->filter_probes = lifetime(db, OMI_COUNT_FILTER_PROBES);
-    s->filter_negatives = lifetime(db, OMI_COUNT_FILTER_NEGATIVES);
-    s->filter_false_positives = lifetime(db, OMI_COUNT_FILTER_FALSE_POSITIVES);
-    s->index_grid_hits = lifetime(db, OMI_COUNT_INDEX_GRID_HITS);
-    s->index_keyed_compares = lifetime(db, OMI_COUNT_INDEX_KEYED_COMPARES);
-    s->flushes = lifetime(db, OMI_COUNT_FLUSHES);
-    s->flush_bytes = lifetime(db, OMI_COUNT_FLUSH_BYTES);
-    s->flush_us = lifetime(db, OMI_COUNT_FLUSH_US);
-    s->merges = lifetime(db, OMI_COUNT_MERGES);
-    s->merge_read_bytes = lifetime(db, OMI_COUNT_MERGE_READ_BYTES);
-    s->merge_written_bytes = lifetime(db, OMI_COUNT_MERGE_WRITTEN_BYTES);
-    s->range_filter_asked = lifetime(db, OMI_COUNT_RANGE_ASKED);
-    s->range_filter_parked = lifetime(db, OMI_COUNT_RANGE_PARKED);
-    s->range_filter_activated = lifetime(db, OMI_COUNT_RANGE_ACTIVATED);
-    s->range_filter_in_vain = lifetime(db, OMI_COUNT_RANGE_IN_VAIN);
+    s->puts = omi_lifetime(db, OMI_COUNT_PUTS);
+    s->deletes = omi_lifetime(db, OMI_COUNT_DELETES);
+    s->batches = omi_lifetime(db, OMI_COUNT_BATCHES);
+    s->user_bytes = omi_lifetime(db, OMI_COUNT_USER_BYTES);
+    s->log_bytes = omi_lifetime(db, OMI_COUNT_LOG_BYTES);
+    s->log_syncs = omi_lifetime(db, OMI_COUNT_LOG_SYNCS);
+    s->device_bytes = omi_lifetime(db, OMI_COUNT_DEVICE_BYTES);
+    s->gets = omi_lifetime(db, OMI_COUNT_GETS);
+    s->get_hits = omi_lifetime(db, OMI_COUNT_GET_HITS);
+    s->get_memtable_hits = omi_lifetime(db, OMI_COUNT_GET_MEMTABLE_HITS);
+    s->get_blocks = omi_lifetime(db, OMI_COUNT_GET_BLOCKS);
+    s->multi_get_keys = omi_lifetime(db, OMI_COUNT_MULTI_GET_KEYS);
+    s->seeks = omi_lifetime(db, OMI_COUNT_SEEKS);
+    s->nexts = omi_lifetime(db, OMI_COUNT_NEXTS);
+    s->tombstones_skipped = omi_lifetime(db, OMI_COUNT_TOMBSTONES_SKIPPED);
+    s->filter_probes = omi_lifetime(db, OMI_COUNT_FILTER_PROBES);
+    s->filter_negatives = omi_lifetime(db, OMI_COUNT_FILTER_NEGATIVES);
+    s->filter_false_positives = omi_lifetime(db, OMI_COUNT_FILTER_FALSE_POSITIVES);
+    s->index_grid_hits = omi_lifetime(db, OMI_COUNT_INDEX_GRID_HITS);
+    s->index_keyed_compares = omi_lifetime(db, OMI_COUNT_INDEX_KEYED_COMPARES);
+    s->flushes = omi_lifetime(db, OMI_COUNT_FLUSHES);
+    s->flush_bytes = omi_lifetime(db, OMI_COUNT_FLUSH_BYTES);
+    s->flush_us = omi_lifetime(db, OMI_COUNT_FLUSH_US);
+    s->merges = omi_lifetime(db, OMI_COUNT_MERGES);
+    s->merge_read_bytes = omi_lifetime(db, OMI_COUNT_MERGE_READ_BYTES);
+    s->merge_written_bytes = omi_lifetime(db, OMI_COUNT_MERGE_WRITTEN_BYTES);
+    s->range_filter_asked = omi_lifetime(db, OMI_COUNT_RANGE_ASKED);
+    s->range_filter_parked = omi_lifetime(db, OMI_COUNT_RANGE_PARKED);
+    s->range_filter_activated = omi_lifetime(db, OMI_COUNT_RANGE_ACTIVATED);
+    s->range_filter_in_vain = omi_lifetime(db, OMI_COUNT_RANGE_IN_VAIN);
+    s->get_block_reads = omi_lifetime(db, OMI_COUNT_GET_BLOCK_READS);
+    s->scan_opens = omi_lifetime(db, OMI_COUNT_SCAN_OPENS);
+    s->scan_blocks = omi_lifetime(db, OMI_COUNT_SCAN_BLOCKS);
+    s->scan_block_reads = omi_lifetime(db, OMI_COUNT_SCAN_BLOCK_READS);
+    s->scan_entries = omi_lifetime(db, OMI_COUNT_SCAN_ENTRIES);
+    s->user_read_bytes = omi_lifetime(db, OMI_COUNT_READ_BYTES);
+    s->merge_overwritten = omi_lifetime(db, OMI_COUNT_OVERWRITTEN);
+    s->merge_deletes = omi_lifetime(db, OMI_COUNT_DELETES_DROPPED);
+    s->merge_moved_tables = omi_lifetime(db, OMI_COUNT_MOVED_TABLES);
     for (int i = 0; i < OMI_STALLS; i++) {
-        s->stall_count[i] = lifetime(db, (enum omi_counter)(OMI_COUNT_STALLS + i));
-        s->stall_us[i] = lifetime(db, (enum omi_counter)(OMI_COUNT_STALL_US + i));
+        s->stall_count[i] = omi_lifetime(db, (enum omi_counter)(OMI_COUNT_STALLS + i));
+        s->stall_us[i] = omi_lifetime(db, (enum omi_counter)(OMI_COUNT_STALL_US + i));
     }
 }
 
@@ -179,6 +268,22 @@ static void gather_levels(omen_db *db, const struct omi_view *view, omen_stats *
     }
 }
 
+static void gather_level_io(omen_db *db, omen_stats *s)
+{
+    for (uint32_t l = 1; l <= OMEN_LEVELS_MAX; l++)
+        s->level_io[l - 1] = (omen_level_io){
+            .filter_probes = level_lifetime(db, l, OMI_LEVEL_FILTER_PROBES),
+            .filter_negatives = level_lifetime(db, l, OMI_LEVEL_FILTER_NEGATIVES),
+            .filter_false_positives = level_lifetime(db, l, OMI_LEVEL_FILTER_FALSE_POSITIVES),
+            .get_blocks = level_lifetime(db, l, OMI_LEVEL_GET_BLOCKS),
+            .get_block_reads = level_lifetime(db, l, OMI_LEVEL_GET_BLOCK_READS),
+            .scan_opens = level_lifetime(db, l, OMI_LEVEL_SCAN_OPENS),
+            .scan_blocks = level_lifetime(db, l, OMI_LEVEL_SCAN_BLOCKS),
+            .scan_block_reads = level_lifetime(db, l, OMI_LEVEL_SCAN_BLOCK_READS),
+            .moved_tables = level_lifetime(db, l, OMI_LEVEL_MOVED_TABLES),
+            .dropped_bytes = level_lifetime(db, l, OMI_LEVEL_DROPPED_BYTES)};
+}
+
 static void gather_parts(omen_db *db, const struct omi_version *v, omen_stats *s)
 {
     const struct omi_filter_memory *m = &db->tenv.filter_memory;
@@ -204,6 +309,7 @@ static void gather(omen_db *db, omen_stats *s)
     s->struct_bytes = sizeof(*s);
     struct omi_view *view = omi_view_ref(db);
     gather_counters(db, s);
+    gather_level_io(db, s);
     omi_mutex_lock(&db->mu);
     gather_levels(db, view, s);
     s->snapshots = db->snapshot_count;
@@ -219,9 +325,6 @@ static void gather(omen_db *db, omen_stats *s)
     s->memtables = view->mem_count;
     s->cache_hits = atomic_load(&db->tenv.cache_hits);
     s->cache_misses = atomic_load(&db->tenv.cache_misses);
-    s->scan_blocks = s->cache_hits + s->cache_misses > s->get_blocks
-                         ? s->cache_hits + s->cache_misses - s->get_blocks
-                         : 0;
     s->cache_bytes = s->memory_cache;
     s->cache_capacity = omi_cache_capacity(db->tenv.cache);
     s->index_certificate_failures = atomic_load(&db->tenv.certificate_failures);

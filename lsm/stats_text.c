@@ -2,6 +2,8 @@
 #include "lsm/db.h"
 
 #include <inttypes.h>
+#include <stddef.h>
+#include <string.h>
 
 struct figure {
     const char *name;
@@ -27,16 +29,24 @@ static omen_err json_levels(struct omi_buf *out, const omen_stats *s)
     omen_err err = omi_buf_printf(out, "  \"levels\": [");
     for (uint32_t l = 0; l < s->levels && err == OMEN_OK; l++) {
         const omen_level_stats *v = &s->level[l];
+        const omen_level_io *io = &s->level_io[l];
         err = omi_buf_printf(
             out,
             "%s\n    {\"level\": %u, \"runs\": %u, \"files\": %u, \"bytes\": %" PRIu64
             ", \"capacity_bytes\": %" PRIu64 ", \"entries\": %" PRIu64 ", \"read_bytes\": %" PRIu64
             ", \"written_bytes\": %" PRIu64 ", \"moved_bytes\": %" PRIu64
             ", \"entries_in\": %" PRIu64 ", \"entries_dropped\": %" PRIu64 ", \"merges\": %" PRIu64
-            ", \"merge_us\": %" PRIu64 "}",
+            ", \"merge_us\": %" PRIu64 ", \"filter_probes\": %" PRIu64
+            ", \"filter_negatives\": %" PRIu64 ", \"filter_false_positives\": %" PRIu64
+            ", \"get_blocks\": %" PRIu64 ", \"get_block_reads\": %" PRIu64
+            ", \"scan_opens\": %" PRIu64 ", \"scan_blocks\": %" PRIu64
+            ", \"scan_block_reads\": %" PRIu64 ", \"moved_tables\": %" PRIu64
+            ", \"dropped_bytes\": %" PRIu64 "}",
             l != 0 ? "," : "", l + 1, v->runs, v->files, v->bytes, v->capacity_bytes, v->entries,
             v->read_bytes, v->written_bytes, v->moved_bytes, v->entries_in, v->entries_dropped,
-            v->merges, v->merge_us);
+            v->merges, v->merge_us, io->filter_probes, io->filter_negatives,
+            io->filter_false_positives, io->get_blocks, io->get_block_reads, io->scan_opens,
+            io->scan_blocks, io->scan_block_reads, io->moved_tables, io->dropped_bytes);
     }
     return err == OMEN_OK ? omi_buf_printf(out, "\n  ],\n") : err;
 }
@@ -69,13 +79,15 @@ static omen_err json_filters(struct omi_buf *out, const omen_stats *s)
 
 static omen_err json_reads(struct omi_buf *out, const omen_stats *s)
 {
-    omen_err err = OBJECT(out, "get", {"count", s->gets}, {"hits", s->get_hits},
-                          {"memtable_hits", s->get_memtable_hits}, {"blocks_read", s->get_blocks},
-                          {"multi_get_keys", s->multi_get_keys});
+    omen_err err =
+        OBJECT(out, "get", {"count", s->gets}, {"hits", s->get_hits},
+               {"memtable_hits", s->get_memtable_hits}, {"blocks_asked", s->get_blocks},
+               {"blocks_read", s->get_block_reads}, {"multi_get_keys", s->multi_get_keys});
     if (err == OMEN_OK)
-        err =
-            OBJECT(out, "scan", {"seeks", s->seeks}, {"steps", s->nexts},
-                   {"blocks_read", s->scan_blocks}, {"tombstones_skipped", s->tombstones_skipped});
+        err = OBJECT(out, "scan", {"seeks", s->seeks}, {"steps", s->nexts},
+                     {"entries", s->scan_entries}, {"runs_opened", s->scan_opens},
+                     {"blocks_asked", s->scan_blocks}, {"blocks_read", s->scan_block_reads},
+                     {"tombstones_skipped", s->tombstones_skipped});
     if (err == OMEN_OK)
         err = OBJECT(out, "cache", {"hits", s->cache_hits}, {"misses", s->cache_misses},
                      {"bytes", s->cache_bytes}, {"capacity", s->cache_capacity});
@@ -110,16 +122,18 @@ static omen_err json_reads(struct omi_buf *out, const omen_stats *s)
 
 static omen_err json_writes(struct omi_buf *out, const omen_stats *s)
 {
-    omen_err err =
-        OBJECT(out, "write", {"puts", s->puts}, {"deletes", s->deletes}, {"batches", s->batches},
-               {"user_bytes", s->user_bytes}, {"device_bytes", s->device_bytes},
-               {"log_bytes", s->log_bytes}, {"log_syncs", s->log_syncs});
+    omen_err err = OBJECT(out, "write", {"puts", s->puts}, {"deletes", s->deletes},
+                          {"batches", s->batches}, {"user_bytes", s->user_bytes},
+                          {"device_bytes", s->device_bytes}, {"read_bytes", s->user_read_bytes},
+                          {"log_bytes", s->log_bytes}, {"log_syncs", s->log_syncs});
     if (err == OMEN_OK)
         err = OBJECT(out, "flush", {"count", s->flushes}, {"bytes", s->flush_bytes},
                      {"us", s->flush_us});
     if (err == OMEN_OK)
-        err = OBJECT(out, "merge", {"count", s->merges}, {"read_bytes", s->merge_read_bytes},
-                     {"written_bytes", s->merge_written_bytes});
+        err =
+            OBJECT(out, "merge", {"count", s->merges}, {"read_bytes", s->merge_read_bytes},
+                   {"written_bytes", s->merge_written_bytes}, {"overwritten", s->merge_overwritten},
+                   {"deletes_dropped", s->merge_deletes}, {"moved_tables", s->merge_moved_tables});
     return err;
 }
 
@@ -186,6 +200,37 @@ static omen_err metric_filters(struct omi_buf *out, const omen_stats *s)
     return err;
 }
 
+static omen_err metric_level_io(struct omi_buf *out, const omen_stats *s)
+{
+    const struct {
+        const char *name, *help;
+        size_t offset;
+    } metrics[] = {
+        {"filter_probes", "Filters asked by level", offsetof(omen_level_io, filter_probes)},
+        {"filter_false_positives", "Filters that said maybe in vain by level",
+         offsetof(omen_level_io, filter_false_positives)},
+        {"get_block_reads", "Data blocks that lookups read by level",
+         offsetof(omen_level_io, get_block_reads)},
+        {"scan_opens", "Runs that seeks positioned by level", offsetof(omen_level_io, scan_opens)},
+        {"scan_block_reads", "Data blocks that scans read by level",
+         offsetof(omen_level_io, scan_block_reads)},
+    };
+    omen_err err = OMEN_OK;
+    for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]); i++) {
+        if (err == OMEN_OK)
+            err = omi_buf_printf(
+                out, "# HELP omendb_level_%s_total %s\n# TYPE omendb_level_%s_total counter\n",
+                metrics[i].name, metrics[i].help, metrics[i].name);
+        for (uint32_t l = 0; l < s->levels && err == OMEN_OK; l++) {
+            uint64_t v;
+            memcpy(&v, (const char *)&s->level_io[l] + metrics[i].offset, sizeof(v));
+            err = omi_buf_printf(out, "omendb_level_%s_total{level=\"%u\"} %" PRIu64 "\n",
+                                 metrics[i].name, l + 1, v);
+        }
+    }
+    return err;
+}
+
 static omen_err metric_levels(struct omi_buf *out, const omen_stats *s)
 {
     omen_err err = omi_buf_printf(out, "# HELP omendb_level_bytes Bytes of tables in a level\n"
@@ -218,6 +263,16 @@ char *omen_stats_prometheus(omen_db *db)
         {"log_syncs_total", "counter", "Log syncs", s.log_syncs},
         {"gets_total", "counter", "Keys looked up", s.gets},
         {"get_blocks_total", "counter", "Data blocks that lookups searched", s.get_blocks},
+        {"get_block_reads_total", "counter", "Of these, blocks not in the cache",
+         s.get_block_reads},
+        {"seeks_total", "counter", "Positionings of iterators", s.seeks},
+        {"scan_opens_total", "counter", "Runs that seeks positioned", s.scan_opens},
+        {"scan_blocks_total", "counter", "Data blocks that scans asked for", s.scan_blocks},
+        {"scan_block_reads_total", "counter", "Data blocks that scans read from files",
+         s.scan_block_reads},
+        {"scan_entries_total", "counter", "Entries that iterators showed", s.scan_entries},
+        {"user_read_bytes_total", "counter", "Bytes handed out by lookups and scans",
+         s.user_read_bytes},
         {"filter_probes_total", "counter", "Filters asked", s.filter_probes},
         {"filter_negatives_total", "counter", "Filters that said no", s.filter_negatives},
         {"filter_false_positives_total", "counter", "Filters that said maybe in vain",
@@ -248,7 +303,15 @@ char *omen_stats_prometheus(omen_db *db)
          s.range_filter_in_vain},
         {"flushes_total", "counter", "Memtables written to tables", s.flushes},
         {"merges_total", "counter", "Merges done", s.merges},
+        {"flush_bytes_total", "counter", "Bytes that flushes wrote", s.flush_bytes},
+        {"log_bytes_total", "counter", "Bytes written to the log", s.log_bytes},
+        {"merge_read_bytes_total", "counter", "Bytes that merges read", s.merge_read_bytes},
         {"merge_written_bytes_total", "counter", "Bytes that merges wrote", s.merge_written_bytes},
+        {"merge_overwritten_total", "counter", "Older versions that flushes and merges dropped",
+         s.merge_overwritten},
+        {"merge_deletes_total", "counter", "Deletes that merges dropped", s.merge_deletes},
+        {"merge_moved_tables_total", "counter",
+         "Tables that changed their level without being read", s.merge_moved_tables},
         {"cache_bytes", "gauge", "Bytes of blocks in the cache", s.cache_bytes},
         {"filter_bytes", "gauge", "Bytes of filters", s.filter_bytes},
         {"index_bytes", "gauge", "Bytes of block indexes", s.index_bytes},
@@ -269,6 +332,8 @@ char *omen_stats_prometheus(omen_db *db)
         err = metric_filters(&out, &s);
     if (err == OMEN_OK)
         err = metric_levels(&out, &s);
+    if (err == OMEN_OK)
+        err = metric_level_io(&out, &s);
     if (err != OMEN_OK) {
         omi_buf_fini(&out);
         return NULL;

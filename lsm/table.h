@@ -23,6 +23,7 @@
 
 /* What the whole database shares with its tables. Counters are relaxed atomics. */
 struct omi_log_file;
+struct omi_telemetry;
 struct omi_table_env {
     struct omi_env *env;
     struct omi_dir *dir;
@@ -42,6 +43,9 @@ struct omi_table_env {
      * filter is another policy's and is not asked (custom_filter.h). */
     _Atomic uint64_t filters_declined, filters_wrong, filters_foreign;
     _Atomic uint64_t table_bytes_written;
+    struct omi_telemetry *telemetry; /* told of one block in 2^follow_bits; NULL: of none */
+    uint32_t follow_bits;
+    _Atomic uint64_t next_table_id;       /* what blocks are cached under: the same in every run */
     _Atomic uint64_t open_metadata_bytes; /* heap of open tables beside extents */
 };
 
@@ -148,13 +152,16 @@ uint32_t omi_table_find_block(const struct omi_table *table, omen_slice key, uin
                               struct omi_index_trace *trace);
 /* The block from the cache, or NULL. */
 struct omi_frame *omi_table_cached(struct omi_table *table, uint32_t block);
-/* The block from the file, pinned. A failed check is read once more, past the cache, before it is
- * OMEN_CORRUPT. */
-OMEN_MUST_CHECK omen_err omi_table_fetch(struct omi_table *table, uint32_t block, bool fill_cache,
-                                         struct omi_frame **frame_out);
-/* From the cache or the file. */
+/* The block from the cache or the file, pinned. A failed check is read once more, past the cache,
+ * before it is OMEN_CORRUPT. */
 OMEN_MUST_CHECK omen_err omi_table_load(struct omi_table *table, uint32_t block, bool fill_cache,
                                         struct omi_frame **frame_out);
+/* The same, telling whether it was read from the file. */
+OMEN_MUST_CHECK omen_err omi_table_load_told(struct omi_table *table, uint32_t block,
+                                             bool fill_cache, struct omi_frame **frame_out,
+                                             bool *read_out);
+/* For the telemetry: a lookup or scan goes on to the block in frame. */
+void omi_table_asked(struct omi_table *table, const struct omi_frame *frame);
 /* A load in two halves, for a batch: start fills read (buffer from malloc, aligned), the caller
  * runs env->ops->read_batch, finish checks, decodes, inserts, and frees the buffer. Always call
  * finish after start. */
@@ -180,6 +187,9 @@ struct omi_run_cursor {
     struct omi_frame *ahead[32];
     uint32_t ahead_count, ahead_next;
     omen_err err;
+    struct {
+        uint64_t opens, blocks, reads; /* placings; blocks asked; blocks read, ahead too */
+    } io;                              /* since init; the owner may take from it */
 };
 void omi_run_cursor_init(struct omi_run_cursor *c, struct omi_table *const *tables,
                          uint32_t table_count, const struct omi_order *order, bool fill_cache);

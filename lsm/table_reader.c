@@ -3,6 +3,7 @@
 #include "lsm/block_format.h"
 #include "lsm/scratch.h"
 #include "lsm/table_open.h"
+#include "lsm/telemetry.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -199,8 +200,6 @@ static omen_err open_index(struct omi_table *t)
     return err;
 }
 
-static _Atomic uint64_t next_id = 1; /* cache identities, unique in the process */
-
 static void table_free(struct omi_table *t)
 {
     omi_index_close(t->index);
@@ -224,7 +223,7 @@ omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number, uint64_t fi
     t->tenv = tenv;
     t->number = number;
     t->file_bytes = file_bytes;
-    t->id = atomic_fetch_add_explicit(&next_id, 1, memory_order_relaxed);
+    t->id = 1 + atomic_fetch_add_explicit(&tenv->next_table_id, 1, memory_order_relaxed);
     omi_table_name(number, t->name);
     omen_err err = omi_file_open(tenv->dir, t->name, OMI_OPEN_READ,
                                  tenv->direct ? OMI_OPEN_DIRECT : 0, &t->file);
@@ -409,9 +408,13 @@ static omen_err load_once(struct omi_table *t, uint32_t block, struct omi_frame 
     return err;
 }
 
-omen_err omi_table_fetch(struct omi_table *t, uint32_t block, bool fill_cache,
-                         struct omi_frame **frame_out)
+omen_err omi_table_load_told(struct omi_table *t, uint32_t block, bool fill_cache,
+                             struct omi_frame **frame_out, bool *read_out)
 {
+    *frame_out = omi_table_cached(t, block);
+    *read_out = *frame_out == NULL;
+    if (*frame_out != NULL)
+        return OMEN_OK;
     omen_err err = load_once(t, block, frame_out);
     if (err ==
         OMEN_CORRUPT) { /* a bit may have flipped on the way: look once more, at the device */
@@ -426,8 +429,19 @@ omen_err omi_table_fetch(struct omi_table *t, uint32_t block, bool fill_cache,
 omen_err omi_table_load(struct omi_table *t, uint32_t block, bool fill_cache,
                         struct omi_frame **frame_out)
 {
-    *frame_out = omi_table_cached(t, block);
-    return *frame_out != NULL ? OMEN_OK : omi_table_fetch(t, block, fill_cache, frame_out);
+    bool was_read;
+    return omi_table_load_told(t, block, fill_cache, frame_out, &was_read);
+}
+
+void omi_table_asked(struct omi_table *t, const struct omi_frame *f)
+{
+    if (t->tenv->telemetry == NULL)
+        return;
+    uint64_t hash =
+        (f->table * UINT64_C(0x9e3779b97f4a7c15) + f->index + 1) * UINT64_C(0xff51afd7ed558ccd);
+    hash = (hash ^ hash >> 32) * UINT64_C(0xc4ceb9fe1a85ec53);
+    if (omi_telemetry_follows(t->tenv->follow_bits, hash))
+        omi_telemetry_block(t->tenv->telemetry, omi_counter_stripe(), hash, f->charge);
 }
 
 omen_err omi_table_load_start(struct omi_table *t, uint32_t block, struct omi_read *read)

@@ -139,6 +139,8 @@ int bench_flags_parse(struct bench_flags *f, int argc, char **argv)
         {"disk", OMT_TEXT, &f->disk, "NAME", "auto|ssd|hdd", NULL},
         {"omendb_options", OMT_TEXT, &f->omendb_options, "NAME=VALUE,...",
          "any option of the library; wins over the flags", NULL},
+        {"trace", OMT_TEXT, &f->trace, "FILE",
+         "records every operation into FILE (FILE.2 of a second database, ...)", NULL},
         {"cache_size", OMT_SIZE, &f->cache_size, NULL, "-> cache_bytes (0: 256K)", NULL},
         {"write_buffer_size", OMT_SIZE, &f->write_buffer_size, NULL, "-> memtable_bytes", NULL},
         {"target_file_size_base", OMT_SIZE, &f->target_file_size_base, NULL, "-> target_file_bytes",

@@ -38,7 +38,7 @@ struct bench_flags {
     /* reports */
     bool histogram, statistics, stats_per_interval, progress_reports, strict_flags;
     int64_t stats_interval, stats_interval_seconds, report_interval_seconds, latency_sample;
-    const char *report_file, *json, *compat;
+    const char *report_file, *json, *compat, *trace;
     bool confidence_interval_only;
     struct omt_list texts; /* of flag files: the flags point into them */
 };

@@ -97,6 +97,7 @@ struct session {
     void *db;
     omen_stats opened, since; /* counters at the opening, and at the last stats or resetstats */
     uint64_t seed, runs;
+    unsigned traces;              /* begun */
     struct bench_result *results; /* without warm-ups */
     size_t result_count;
     int exit_code;
@@ -116,11 +117,40 @@ static bool session_tell(struct session *s, const char *what, omen_err err)
     return false;
 }
 
+/* Recorded whole: a bench may wait for the disk. */
+static bool trace_start(struct session *s)
+{
+    char path[4096];
+    if (s->flags.trace == NULL || s->engine != &bench_engine_omendb)
+        return true;
+    int n = s->traces++ == 0 ? snprintf(path, sizeof(path), "%s", s->flags.trace)
+                             : snprintf(path, sizeof(path), "%s.%u", s->flags.trace, s->traces);
+    omen_err err =
+        n < (int)sizeof(path) ? omen_trace_start(s->db, path, OMEN_TRACE_WAIT) : OMEN_INVALID;
+    return err == OMEN_OK || session_tell(s, "--trace", err);
+}
+
+static bool trace_stop(struct session *s)
+{
+    omen_trace_report r = {.struct_bytes = sizeof(r)};
+    if (s->flags.trace == NULL || s->db == NULL || s->engine != &bench_engine_omendb)
+        return true;
+    omen_err err = omen_trace_stop(s->db, &r);
+    if (err == OMEN_INVALID) /* the benchmark "open" has closed the database it was of */
+        return true;
+    if (err != OMEN_OK)
+        return session_tell(s, "--trace", err);
+    fprintf(stderr, "omendb: bench: %s: %" PRIu64 " operations, %" PRIu64 " bytes\n",
+            s->flags.trace, r.operations, r.bytes);
+    return true;
+}
+
 static bool db_close(struct session *s)
 {
+    bool traced = trace_stop(s);
     omen_err err = s->db == NULL ? OMEN_OK : s->engine->close(s->db);
     s->db = NULL;
-    return err == OMEN_OK || session_tell(s, "close", err);
+    return (err == OMEN_OK || session_tell(s, "close", err)) && traced;
 }
 
 static bool db_open(struct session *s)
@@ -139,7 +169,7 @@ static bool db_open(struct session *s)
     if (err != OMEN_OK)
         return session_tell(s, "stats", err);
     s->since = bench_stats_less(&s->opened, &s->opened);
-    return true;
+    return trace_start(s);
 }
 
 static bool db_fresh(struct session *s)

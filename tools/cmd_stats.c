@@ -6,6 +6,7 @@
 
 #include "tools/cmd.h"
 #include "tools/json.h"
+#include "tools/stats_workload.h"
 
 static double ratio(uint64_t a, uint64_t b)
 {
@@ -103,6 +104,8 @@ static void stats_human(const omen_stats *s)
            "over\n",
            hc(s->multi_get_keys), hc(s->seeks), hc(s->nexts), hc(s->scan_blocks),
            hc(s->tombstones_skipped));
+    printf("  not in the cache: %s blocks of gets, %s of scans, which opened %.2f runs a seek\n",
+           hc(s->get_block_reads), hc(s->scan_block_reads), ratio(s->scan_opens, s->seeks));
     printf("  block cache: %s of %s used, %.1f%% hits\n", hb(s->cache_bytes), hb(s->cache_capacity),
            100 * ratio(s->cache_hits, s->cache_hits + s->cache_misses));
     head("learned index");
@@ -192,9 +195,16 @@ int omt_cmd_stats(int argc, char **argv)
     } else {
         omen_stats s = {.struct_bytes = sizeof(s)};
         omen_err err = omen_get_stats(db, &s);
+        static omen_telemetry telemetry;
+        omen_telemetry *t = &telemetry;
+        t->struct_bytes = sizeof(*t);
         if (err == OMEN_OK)
+            err = omen_get_telemetry(db, t);
+        if (err == OMEN_OK) {
             stats_human(&s);
-        else
+            omt_workload_print(t);
+        }
+        if (err != OMEN_OK)
             r = omt_tell("stats", err);
     }
     r = omt_stdout_end(omt_db_close(db, r));

@@ -7,6 +7,8 @@
 #include "lsm/db.h"
 #include "lsm/sample_file.h"
 #include "lsm/table_format.h"
+#include "lsm/telemetry_file.h"
+#include "lsm/trace_format.h"
 #include "tests/filter_cases.h"
 #include "tests/fuzz/image.h"
 #include "tests/fuzz/made_table.h"
@@ -587,6 +589,70 @@ static void save_samples(void)
     save_sample("more-than-fit", 100, 40, 2);
 }
 
+static void save_telemetry(const char *name, uint32_t windows, uint32_t keys)
+{
+    static uint8_t input[INPUT_MAX];
+    static struct omi_telemetry_image image;
+    struct omi_telemetry *t;
+    struct omi_buf out = {0};
+    omen_window now = {0}, running;
+    uint8_t key[MODEL_KEY_BYTES_MAX];
+    char fitted[64];
+    FUZZ_OK(omi_telemetry_create(0, &t));
+    for (uint32_t i = 0; i < keys; i++) {
+        size_t n = key_make((enum key_family)(i % KEY_FAMILIES), i % 7, key);
+        omi_telemetry_key(t, 0, omi_slice(key, n), omi_key_hash(key, n));
+        omi_telemetry_block(t, 0, i % 5, 4096);
+    }
+    for (uint32_t i = 0; i < windows; i++) {
+        now.puts += OMI_TELEMETRY_OPS;
+        now.scan_lengths[i % OMEN_SCAN_LENGTHS] += i;
+        now.us += 1000000;
+        FUZZ_CHECK(omi_telemetry_tick(t, &now, 0));
+    }
+    omi_telemetry_copy(t, &now, &image, &running);
+    FUZZ_OK(omi_telemetry_encode(&image, &out));
+    input[0] = 0;
+    memcpy(input + 1, out.data, out.size);
+    save("fuzz_telemetry", name, input, 1 + out.size);
+    input[0] = 1;
+    snprintf(fitted, sizeof(fitted), "fitted-%s", name);
+    save("fuzz_telemetry", fitted, input, 1 + out.size - 8);
+    omi_buf_fini(&out);
+    omi_telemetry_destroy(t);
+}
+
+static void save_traces(void)
+{
+    static uint8_t input[INPUT_MAX];
+    uint8_t key[MODEL_KEY_BYTES_MAX], *at = input + 1 + OMI_TRACE_HEADER_BYTES;
+    struct omi_trace_header h = {.began_us = 1, .id = 2};
+    uint8_t *first = at + OMI_TRACE_FRAME_HEADER_BYTES, *end = first;
+    struct omi_trace_frame f = {.count = 24};
+    for (uint32_t i = 0; i < f.count; i++) {
+        size_t n = key_make((enum key_family)(i % KEY_FAMILIES), i, key);
+        struct omi_trace_op op = {.kind = (enum omi_trace_kind)(1 + i % 6),
+                                  .us = i * 100,
+                                  .size = i * i,
+                                  .key = omi_slice(key, n < 64 ? n : 64),
+                                  .key_bytes = (uint32_t)n,
+                                  .hash = omi_key_hash(key, n)};
+        op.more = i % 6 < 3 && i % 4 == 0;
+        op.at_end = i % 12 >= 10;
+        end = omi_trace_op_put(end, &op, i == 0 ? 0 : (i - 1) * 100);
+    }
+    f.size = (uint32_t)(end - first);
+    input[0] = 0;
+    omi_trace_header_encode(&h, input + 1);
+    omi_trace_frame_encode(&f, h.id, first, at);
+    save("fuzz_trace", "file", input, (size_t)(end - input));
+    save("fuzz_trace", "empty", input, 1 + OMI_TRACE_HEADER_BYTES);
+    first[-1] = 1;
+    save("fuzz_trace", "operations", first - 1, f.size + 1);
+    first[-1] = 5;
+    save("fuzz_trace", "frames", first - 1, f.size + 1);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -607,5 +673,10 @@ int main(int argc, char **argv)
     save_all_texts();
     save_operations();
     save_samples();
+    save_traces();
+    save_telemetry("nothing", 0, 0);
+    save_telemetry("windows", 3, 0);
+    save_telemetry("keys", 0, 40);
+    save_telemetry("all", 5, 70);
     return 0;
 }
