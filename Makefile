@@ -99,6 +99,19 @@ $(BUILD)/tests/fail_alloc: ALL_LDFLAGS += $(foreach f,malloc calloc realloc alig
 $(BUILD)/tests/crash_scripts: $(SCRIPT_OBJS)
 $(BUILD)/tests/%: $(BUILD)/tests/%.o $(BUILD)/tests/model.o $(BUILD)/tests/filter_mix.o $(BUILD)/tools/keyset.o $(BUILD)/libomendb.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(BUILD)/libomendb.a $(LIBS) -lm
+# ---- programs for a virtual machine with far memory (tests/guest/run.sh) -----------------------------
+GUEST_PROGRAMS := $(patsubst %.c,$(BUILD)/%,$(wildcard tests/guest/guest_*.c))
+GUEST_PROGRAMS := $(filter-out $(BUILD)/tests/guest/guest_tier_lost,$(GUEST_PROGRAMS))
+$(BUILD)/tests/guest/guest_tier: $(BUILD)/tests/guest/guest_tier_lost.o
+.PHONY: guest-programs guest-check
+guest-programs: $(GUEST_PROGRAMS)
+guest-check: guest-programs
+	tests/guest/check.sh $(BUILD)
+
+$(BUILD)/bench/tier_bench: $(BUILD)/bench/tier_plot.o
+.PHONY: bench-tier
+bench-tier: $(BUILD)/bench/tier_bench
+	bench/tier.sh $(BUILD)
 $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/tests/model.o $(BUILD)/libomendb.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(LIBS) -lm
@@ -213,12 +226,14 @@ help:
 	@echo 'examples   the programs in examples/'
 	@echo 'install    into PREFIX (/usr/local); also BINDIR LIBDIR INCLUDEDIR MANDIR DESTDIR'
 	@echo 'oracle crash fail kill damage repair-sweep   the long forms of the test programs'
+	@echo 'bench-tier  far memory against near: curves over the latency of a far line'
 	@echo 'stress     threads against an oracle, SECONDS=60 in a directory and as long simulated'
 	@echo 'soak       all of them for SECONDS=3600, added up in docs/ledger.md'
 	@echo 'mutants    planted bugs, each to be found'
 	@echo 'fuzz fuzz-run   the fuzzers (clang), each for SECONDS=15; fuzz-seeds: fresh starting corpora'
 	@echo 'asan ubsan tsan   the tests under sanitizers'
 	@echo 'coverage   the lines of the library that make check runs, by file; 90 % are asked for'
+	@echo 'guest-check  the memory tier in virtual machines with far memory (tools/deps.sh --guest)'
 	@echo 'aarch64    compiles for another machine'
 	@echo 'format format-check tidy layers symbols dist clean'
 

@@ -26,6 +26,7 @@
 #include "learned/spline.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct omi_index {
     uint8_t mode;
@@ -124,7 +125,8 @@ static omen_err keyed_sum(struct omi_index *x)
         return omi_fail(OMEN_NO_MEMORY, 0, "a block index");
     for (uint32_t g = 0; g < x->groups.count; g++) {
         x->keyed_before[g] = sum;
-        sum += omi_groups_keyed_upto(&x->groups, g, omi_groups_last(&x->groups, g));
+        sum += omi_groups_keyed_upto(&x->groups, g, omi_groups_line(&x->groups, g),
+                                     omi_groups_last(&x->groups, g));
     }
     return OMEN_OK;
 }
@@ -204,13 +206,12 @@ static uint32_t separators_passed(const struct omi_index *x, omen_slice key, uin
     return omi_separators_rank(&x->separators, p + n, key.size - n, trailer, compares);
 }
 
-static uint32_t find_spline(const struct omi_index *x, omen_slice key, uint64_t trailer,
-                            struct omi_index_trace *trace)
+static inline uint32_t find_in_group(const struct omi_index *x, uint32_t group, const uint8_t *line,
+                                     uint32_t cell, omen_slice key, uint64_t trailer,
+                                     struct omi_index_trace *trace)
 {
-    uint64_t code = omi_normalise(&x->norm, key.data, key.size);
-    uint32_t cell = omi_spline_cell(&x->spline, code), group;
     bool equal, keyed;
-    uint32_t block = omi_groups_find(&x->groups, cell, &group, &equal, &keyed);
+    uint32_t block = omi_groups_find(&x->groups, group, line, cell, &equal, &keyed);
     if (!equal || !keyed) {
         trace->grid_hits = 1;
         return block;
@@ -218,8 +219,17 @@ static uint32_t find_spline(const struct omi_index *x, omen_slice key, uint64_t 
     /* The keyed cuts of this cell end with the one before block; those in lower cells are all
      * passed. So the unpassed ones are the last of those up to here. */
     uint32_t passed = separators_passed(x, key, trailer, &trace->keyed_compares);
-    uint32_t upto = x->keyed_before[group] + omi_groups_keyed_upto(&x->groups, group, block);
+    uint32_t upto = x->keyed_before[group] + omi_groups_keyed_upto(&x->groups, group, line, block);
     return passed >= upto ? block : block - (upto - passed);
+}
+
+static uint32_t find_spline(const struct omi_index *x, omen_slice key, uint64_t trailer,
+                            struct omi_index_trace *trace)
+{
+    uint64_t code = omi_normalise(&x->norm, key.data, key.size);
+    uint32_t cell = omi_spline_cell(&x->spline, code);
+    uint32_t group = omi_groups_of_cell(&x->groups, cell);
+    return find_in_group(x, group, omi_groups_line(&x->groups, group), cell, key, trailer, trace);
 }
 
 static uint32_t find(const struct omi_index *x, omen_slice key, uint64_t trailer,
@@ -259,5 +269,87 @@ uint32_t omi_index_find(const struct omi_index *x, omen_slice key, uint64_t trai
 void omi_index_locate(const struct omi_index *x, uint32_t block, uint64_t *off_out,
                       uint32_t *size_out)
 {
-    omi_groups_locate(&x->groups, block, off_out, size_out);
+    uint32_t group = omi_groups_of_block(&x->groups, block);
+    omi_groups_locate(&x->groups, group, omi_groups_line(&x->groups, group), block, off_out,
+                      size_out);
+}
+
+/* ---- lines elsewhere --------------------------------------------------------------------------- */
+
+void omi_index_lines(const struct omi_index *x, size_t *off_out, size_t *size_out)
+{
+    *off_out = OMI_INDEX_HEADER_BYTES;
+    *size_out = (size_t)x->groups.count * OMI_INDEX_LINE_BYTES;
+}
+
+omen_err omi_index_split(const struct omi_index *x, const uint8_t *head,
+                         struct omi_index **split_out)
+{
+    size_t positions = x->norm.position_count * sizeof(x->positions[0]);
+    struct omi_index *y = malloc(sizeof(*y) + positions);
+    *split_out = NULL;
+    if (y == NULL)
+        return omi_fail(OMEN_NO_MEMORY, 0, "a block index");
+    memcpy(y, x, sizeof(*y) + positions);
+    y->keyed_before = NULL;
+    if (x->keyed_before != NULL) {
+        size_t size = x->groups.count * sizeof(*x->keyed_before);
+        y->keyed_before = malloc(size);
+        if (y->keyed_before == NULL) {
+            free(y);
+            return omi_fail(OMEN_NO_MEMORY, 0, "a block index");
+        }
+        memcpy(y->keyed_before, x->keyed_before, size);
+    }
+    /* Offsets from the end of the lines in one are offsets from the end of the header in the other. */
+    const uint8_t *from = x->groups.lines + (size_t)x->groups.count * OMI_INDEX_LINE_BYTES;
+    const uint8_t *to = head + OMI_INDEX_HEADER_BYTES;
+    y->groups.lines = NULL;
+    y->groups.directory = to + (x->groups.directory - from);
+    y->spline.knots = to + (x->spline.knots - from);
+    y->prefix = y->norm.prefix = to + (x->prefix - from);
+    y->norm.positions = y->positions;
+    if (x->separators.entries != NULL) {
+        y->separators.entries = to + (x->separators.entries - from);
+        y->separators.restarts = to + (x->separators.restarts - from);
+    }
+    *split_out = y;
+    return OMEN_OK;
+}
+
+void omi_index_way_to_key(const struct omi_index *x, omen_slice key, struct omi_index_way *way)
+{
+    static const uint8_t empty[1];
+    *way = (struct omi_index_way){0};
+    if (x->mode != OMI_INDEX_SPLINE)
+        return;
+    const uint8_t *bytes = key.data != NULL ? key.data : empty;
+    way->cell = omi_spline_cell(&x->spline, omi_normalise(&x->norm, bytes, key.size));
+    way->group = omi_groups_of_cell(&x->groups, way->cell);
+}
+
+void omi_index_way_to_block(const struct omi_index *x, uint32_t block, struct omi_index_way *way)
+{
+    *way = (struct omi_index_way){.group = omi_groups_of_block(&x->groups, block)};
+}
+
+uint32_t omi_index_find_on(const struct omi_index *x, const struct omi_index_way *way,
+                           const uint8_t *line, omen_slice key, uint64_t trailer,
+                           struct omi_index_trace *trace)
+{
+    struct omi_index_trace unused = {0};
+    if (trace == NULL)
+        trace = &unused;
+    if (x->mode != OMI_INDEX_SPLINE) /* by separators alone */
+        return find(x, key, trailer, trace);
+    static const uint8_t empty[1];
+    if (key.data == NULL)
+        key.data = empty;
+    return find_in_group(x, way->group, line, way->cell, key, trailer, trace);
+}
+
+void omi_index_locate_on(const struct omi_index *x, const struct omi_index_way *way,
+                         const uint8_t *line, uint32_t block, uint64_t *off_out, uint32_t *size_out)
+{
+    omi_groups_locate(&x->groups, way->group, line, block, off_out, size_out);
 }

@@ -90,6 +90,31 @@ bool omi_index_is_explicit(const struct omi_index *index);
  * the next one. trace may be NULL. */
 uint32_t omi_index_find(const struct omi_index *index, omen_slice key, uint64_t trailer,
                         struct omi_index_trace *trace);
+/* ---- looking up in two steps, with the group lines elsewhere ----
+ * A lookup that knows its cell reads one of the group lines, and nothing else reads them; they are most of
+ * a section's bytes. So they may lie in other memory, and a lookup be handed a copy of its line. */
+enum { OMI_INDEX_LINE_BYTES = 64, OMI_INDEX_LINES_OFF = 64 };
+/* Where they lie in the section: at OMI_INDEX_LINES_OFF. */
+void omi_index_lines(const struct omi_index *index, size_t *off_out, size_t *size_out);
+/* The same index over another copy of its section without the lines: head holds what is before and behind
+ * them, one behind the other, and outlives it. It has no omi_index_find and omi_index_locate. */
+OMEN_MUST_CHECK omen_err omi_index_split(const struct omi_index *index, const uint8_t *head,
+                                         struct omi_index **split_out);
+struct omi_index_way {
+    uint32_t cell, group; /* group: its line will be read, at OMI_INDEX_LINE_BYTES * group */
+};
+void omi_index_way_to_key(const struct omi_index *index, omen_slice key,
+                          struct omi_index_way *way_out);
+void omi_index_way_to_block(const struct omi_index *index, uint32_t block,
+                            struct omi_index_way *way_out);
+/* As omi_index_find and omi_index_locate; line: a copy of the way's line. */
+uint32_t omi_index_find_on(const struct omi_index *index, const struct omi_index_way *way,
+                           const uint8_t *line, omen_slice key, uint64_t trailer,
+                           struct omi_index_trace *trace);
+void omi_index_locate_on(const struct omi_index *index, const struct omi_index_way *way,
+                         const uint8_t *line, uint32_t block, uint64_t *off_out,
+                         uint32_t *size_out);
+
 /* Where block (< blocks) is stored. */
 void omi_index_locate(const struct omi_index *index, uint32_t block, uint64_t *off_out,
                       uint32_t *size_out);

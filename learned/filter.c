@@ -433,6 +433,30 @@ void omi_filter_prefetch(const struct omi_filter *f, const struct omi_filter_rou
         omi_ribbon_prefetch(&ribbon, part + off, hash);
 }
 
+void omi_filter_spot(const struct omi_filter *f, const struct omi_filter_route *r, uint64_t hash,
+                     struct omi_filter_spot *spot)
+{
+    bool ribbon = f->kind == OMI_FILTER_RIBBON;
+    spot->off = ribbon ? 0 : (uint32_t)omi_line_off(hash, lines_of(f, r->part));
+    spot->size = ribbon ? OMI_RIBBON_TABLE_BYTES : OMI_LINE_BYTES;
+}
+
+bool omi_filter_second_spot(const struct omi_filter *f, const struct omi_filter_route *r,
+                            const uint8_t *part, uint64_t hash, struct omi_filter_spot *spot)
+{
+    struct omi_ribbon ribbon;
+    uint32_t off, lines = lines_of(f, r->part);
+    if (f->kind != OMI_FILTER_RIBBON ||
+        !omi_ribbon_part_find(part, lines * OMI_LINE_BYTES, r->probes, &ribbon, &off))
+        return false;
+    uint32_t block = omi_ribbon_key_of(hash, ribbon.blocks, ribbon.seed).start / OMI_RIBBON_WIDTH;
+    spot->off = off + (uint32_t)omi_ribbon_block_off(&ribbon, block);
+    uint32_t size = 2u * OMI_RIBBON_COLUMN_BYTES * (ribbon.columns + 1u);
+    spot->size =
+        size < lines * OMI_LINE_BYTES - spot->off ? size : lines * OMI_LINE_BYTES - spot->off;
+    return true;
+}
+
 bool omi_filter_probe(const struct omi_filter *f, const struct omi_filter_route *r,
                       const uint8_t *part, uint64_t hash)
 {

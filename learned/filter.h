@@ -156,6 +156,15 @@ enum omi_filter_answer omi_filter_route(const struct omi_filter *f, omen_slice k
  * depend on the region. */
 void omi_filter_prefetch(const struct omi_filter *f, const struct omi_filter_route *route,
                          const uint8_t *part, uint64_t hash);
+/* What omi_filter_probe reads of a part's bytes: a line, or of a ribbon its table, and then a second spot
+ * that is found there (false: there is none). */
+struct omi_filter_spot {
+    uint32_t off, size;
+};
+void omi_filter_spot(const struct omi_filter *f, const struct omi_filter_route *route,
+                     uint64_t hash, struct omi_filter_spot *spot_out);
+bool omi_filter_second_spot(const struct omi_filter *f, const struct omi_filter_route *route,
+                            const uint8_t *part, uint64_t hash, struct omi_filter_spot *spot_out);
 /* After PROBE. False: certainly absent. */
 bool omi_filter_probe(const struct omi_filter *f, const struct omi_filter_route *route,
                       const uint8_t *part, uint64_t hash);

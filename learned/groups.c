@@ -134,11 +134,6 @@ static inline uint32_t group_cell(const struct omi_groups *g, uint32_t group)
     return omi_get_u32(g->directory + (size_t)group * OMI_GROUP_ENTRY_BYTES + 4);
 }
 
-static inline const uint8_t *group_line(const struct omi_groups *g, uint32_t group)
-{
-    return g->lines + (size_t)group * OMI_LINE_BYTES;
-}
-
 /* Element i of an Elias-Fano list. */
 static inline uint64_t element(const uint8_t *line, uint32_t low_at, uint32_t low, uint32_t high_at,
                                uint32_t i)
@@ -148,8 +143,7 @@ static inline uint64_t element(const uint8_t *line, uint32_t low_at, uint32_t lo
     return high << low | omi_line_bits(line, low_at + i * low, low);
 }
 
-uint32_t omi_groups_find(const struct omi_groups *g, uint32_t cell, uint32_t *group_out,
-                         bool *is_equal, bool *is_keyed)
+uint32_t omi_groups_of_cell(const struct omi_groups *g, uint32_t cell)
 {
     uint32_t group = 0;
     for (uint32_t left = g->count; left > 1;) { /* the last group whose first cell is <= cell */
@@ -157,12 +151,28 @@ uint32_t omi_groups_find(const struct omi_groups *g, uint32_t cell, uint32_t *gr
         group += group_cell(g, group + half) <= cell ? half : 0;
         left -= half;
     }
-    const uint8_t *line = group_line(g, group);
+    return group;
+}
+
+uint32_t omi_groups_of_block(const struct omi_groups *g, uint32_t block)
+{
+    uint32_t group = 0;
+    for (uint32_t left = g->count; left > 1;) {
+        uint32_t half = left / 2;
+        group += group_block(g, group + half) <= block ? half : 0;
+        left -= half;
+    }
+    return group;
+}
+
+uint32_t omi_groups_find(const struct omi_groups *g, uint32_t group, const uint8_t *line,
+                         uint32_t cell, bool *is_equal, bool *is_keyed)
+{
     uint32_t first = group_block(g, group), n = group_block(g, group + 1) - first;
     struct parts p = parts_of(g, line, n);
-    uint32_t d = cell - group_cell(g, group), high = d >> p.cell_low;
+    uint32_t d = cell - group_cell(g, group), high = d >> p.cell_low, last = 0;
     uint32_t low = d & ((UINT32_C(1) << p.cell_low) - 1);
-    uint32_t place = p.cells_high_at, i = 0, last = group_cell(g, group);
+    uint32_t place = p.cells_high_at, i = 0;
     if (high > 0) { /* behind the zero that ends the elements with smaller high parts */
         place = omi_line_select(line, p.cells_high_at, high - 1, false) + 1;
         i = place <= p.cells_end ? place - p.cells_high_at - high : n - 1;
@@ -173,16 +183,15 @@ uint32_t omi_groups_find(const struct omi_groups *g, uint32_t cell, uint32_t *gr
         place++;
     }
     if (i > 0)
-        last += (uint32_t)element(line, p.cells_low_at, p.cell_low, p.cells_high_at, i - 1);
-    *group_out = group;
-    *is_equal = last == cell;
+        last = (uint32_t)element(line, p.cells_low_at, p.cell_low, p.cells_high_at, i - 1);
+    *is_equal = last == d;
     *is_keyed = g->has_keyed && omi_line_bits(line, p.keyed_at + i, 1) != 0;
     return first + i;
 }
 
-uint32_t omi_groups_keyed_upto(const struct omi_groups *g, uint32_t group, uint32_t block)
+uint32_t omi_groups_keyed_upto(const struct omi_groups *g, uint32_t group, const uint8_t *line,
+                               uint32_t block)
 {
-    const uint8_t *line = group_line(g, group);
     uint32_t first = group_block(g, group), n = group_block(g, group + 1) - first;
     struct parts p = parts_of(g, line, n);
     uint32_t width = block - first + 1, low = width < 32 ? width : 32;
@@ -195,16 +204,9 @@ uint32_t omi_groups_last(const struct omi_groups *g, uint32_t group)
     return group_block(g, group + 1) - 1;
 }
 
-void omi_groups_locate(const struct omi_groups *g, uint32_t block, uint64_t *off_out,
-                       uint32_t *size_out)
+void omi_groups_locate(const struct omi_groups *g, uint32_t group, const uint8_t *line,
+                       uint32_t block, uint64_t *off_out, uint32_t *size_out)
 {
-    uint32_t group = 0;
-    for (uint32_t left = g->count; left > 1;) {
-        uint32_t half = left / 2;
-        group += group_block(g, group + half) <= block ? half : 0;
-        left -= half;
-    }
-    const uint8_t *line = group_line(g, group);
     uint32_t first = group_block(g, group), n = group_block(g, group + 1) - first;
     struct parts p = parts_of(g, line, n);
     uint32_t i = block - first;
@@ -224,7 +226,7 @@ static omen_err bad(uint32_t group, const char *what)
 static omen_err group_check(const struct omi_groups *g, uint32_t group, uint32_t cells,
                             uint64_t *end_units, uint32_t *keyed)
 {
-    const uint8_t *line = group_line(g, group);
+    const uint8_t *line = omi_groups_line(g, group);
     uint32_t first = group_block(g, group), n = group_block(g, group + 1) - first;
     if (n < 1 || n > OMI_GROUP_BLOCKS_MAX)
         return bad(group, "its blocks do not follow each other");
@@ -256,7 +258,7 @@ static omen_err group_check(const struct omi_groups *g, uint32_t group, uint32_t
     }
     *end_units += last;
     if (g->has_keyed)
-        *keyed += omi_groups_keyed_upto(g, group, first + n - 1);
+        *keyed += omi_groups_keyed_upto(g, group, line, first + n - 1);
     return OMEN_OK;
 }
 
@@ -266,7 +268,7 @@ omen_err omi_groups_check(const struct omi_groups *g, uint32_t cells, uint64_t d
     *keyed_out = 0;
     if (g->count == 0 || group_block(g, 0) != 0 || group_cell(g, 0) != 0)
         return bad(0, "the first does not begin at the beginning");
-    uint64_t end = line_base(group_line(g, 0));
+    uint64_t end = line_base(omi_groups_line(g, 0));
     for (uint32_t i = 0; i < g->count; i++) {
         if (i > 0 && (group_block(g, i) <= group_block(g, i - 1) ||
                       group_cell(g, i) < group_cell(g, i - 1) || group_cell(g, i) >= cells))

@@ -38,15 +38,24 @@ OMEN_MUST_CHECK omen_err omi_groups_encode(const uint32_t *cells, const bool *ke
 OMEN_MUST_CHECK omen_err omi_groups_check(const struct omi_groups *g, uint32_t cells,
                                           uint64_t data_end, uint32_t *keyed_out);
 
+/* A lookup: its group, by the directory alone; then in the group's line, or a copy of it, which is handed
+ * in. The lines are not read for anything else. */
+uint32_t omi_groups_of_cell(const struct omi_groups *g, uint32_t cell);
+uint32_t omi_groups_of_block(const struct omi_groups *g, uint32_t block);
+static inline const uint8_t *omi_groups_line(const struct omi_groups *g, uint32_t group)
+{
+    return g->lines + (size_t)group * 64;
+}
 /* The last block whose cut's cell is <= cell. is_equal: is it that very cell? is_keyed: is the cut
- * keyed? group_out: which group the block is in. */
-uint32_t omi_groups_find(const struct omi_groups *g, uint32_t cell, uint32_t *group_out,
-                         bool *is_equal, bool *is_keyed);
+ * keyed? */
+uint32_t omi_groups_find(const struct omi_groups *g, uint32_t group, const uint8_t *line,
+                         uint32_t cell, bool *is_equal, bool *is_keyed);
 /* Keyed cuts among the blocks of a group up to and including block. */
-uint32_t omi_groups_keyed_upto(const struct omi_groups *g, uint32_t group, uint32_t block);
+uint32_t omi_groups_keyed_upto(const struct omi_groups *g, uint32_t group, const uint8_t *line,
+                               uint32_t block);
 /* The last block of a group. */
 uint32_t omi_groups_last(const struct omi_groups *g, uint32_t group);
-void omi_groups_locate(const struct omi_groups *g, uint32_t block, uint64_t *off_out,
-                       uint32_t *size_out);
+void omi_groups_locate(const struct omi_groups *g, uint32_t group, const uint8_t *line,
+                       uint32_t block, uint64_t *off_out, uint32_t *size_out);
 
 #endif

@@ -4,6 +4,7 @@
  * when the data is damaged, the database becomes read-only. A full disk is waited for.
  */
 #include "lsm/db.h"
+#include "lsm/far.h"
 
 #include <stdio.h>
 
@@ -11,7 +12,7 @@ enum { TRIES_MAX = 3, RETRY_US = 500000, STATS_EVERY_US = 10000000 };
 /* SAMPLE goes with every so many STATS, when so large a share of it is new. */
 enum { SAMPLE_EVERY = 6, SAMPLE_SHARE = 16 };
 /* Filters' parts are looked after at most so often, and so many times in a row. */
-enum { FILTERS_EVERY_US = 250000, FILTER_CALLS = 8 };
+enum { FILTERS_EVERY_US = 250000, FILTER_CALLS = 8, FAR_EVERY_US = 1000000 };
 
 /* What passes by itself: no room on the disk, no memory. Told to those who wait, tried again. */
 static bool passes(omen_err err)
@@ -118,7 +119,7 @@ static uint64_t in_us(const omen_db *db, uint64_t us)
 }
 
 struct upkeep {
-    uint64_t stats_ns, filters_ns, windows_ns, synced_ns; /* but for the last: when due */
+    uint64_t stats_ns, filters_ns, windows_ns, far_ns, synced_ns; /* but for the last: when due */
     uint64_t seen_ops;
     uint32_t published;
 };
@@ -133,6 +134,8 @@ static void upkeep_wait_locked(omen_db *db, const struct upkeep *u) OMI_REQUIRES
         (due_us = us_until(db, u->filters_ns)) < wait_us)
         wait_us = due_us;
     if ((due_us = us_until(db, u->windows_ns)) < wait_us)
+        wait_us = due_us;
+    if (db->tenv.far && (due_us = us_until(db, u->far_ns)) < wait_us)
         wait_us = due_us;
     if (wait_us != 0)
         (void)omi_cond_wait_us(&db->upkeep, &db->mu, wait_us);
@@ -165,7 +168,7 @@ static void observe(omen_db *db, struct upkeep *u)
     u->seen_ops = ops;
 }
 
-/* The interval sync, filters, the STATS file, and SAMPLE. */
+/* The interval sync, filters, far memory, the STATS file, and SAMPLE. */
 static void upkeep_loop(void *arg)
 {
     omen_db *db = arg;
@@ -191,6 +194,10 @@ static void upkeep_loop(void *arg)
         }
         if (us_until(db, u.windows_ns) == 0)
             observe(db, &u);
+        if (db->tenv.far && us_until(db, u.far_ns) == 0) {
+            omi_far_tick(db);
+            u.far_ns = in_us(db, FAR_EVERY_US);
+        }
         if (us_until(db, u.stats_ns) == 0) {
             publish(db, &u);
             u.stats_ns = in_us(db, STATS_EVERY_US);

@@ -75,6 +75,13 @@ struct omi_failure {
 /* A running merge's hold on runs. */
 enum { OMI_BUSY_MAX = 1024 };
 
+/* Who moves filters and models between near and far memory (far.h). */
+struct omi_far {
+    uint64_t tick_lookups, move_bytes; /* fixed at open; tests: less */
+    _Atomic bool keeping, lost_told;   /* lost_told: to the log, until something is repaired */
+    _Atomic uint64_t ticks, moved_tables[OMI_EXTENT_CLASSES], unmoved, repaired;
+};
+
 struct omen_db {
     /* fixed at open */
     struct omi_env *env;
@@ -148,6 +155,7 @@ struct omen_db {
     _Atomic uint64_t observed_ops;     /* inline: what windows are counted by */
     struct omi_counters counters;
     struct omi_space space; /* its own rules */
+    struct omi_far far;
 
     void *flush_thread, *upkeep_thread;
     void *merge_threads[64];
@@ -204,6 +212,8 @@ void omi_view_publish_locked(omen_db *db, struct omi_version *version, struct om
  * database is read-only. */
 OMEN_MUST_CHECK omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool flushed)
     OMI_REQUIRES(db->install);
+/* About the bytes of an edit in the manifest, for db->manifest_weight. */
+uint64_t omi_edit_weight(const struct omi_edit *edit);
 /* The first failure wins; writes are over. */
 void omi_db_fail(omen_db *db, omen_err code);
 /* That failure, told again to this thread; OMEN_OK when there is none. */

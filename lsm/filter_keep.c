@@ -4,6 +4,7 @@
  * looked for in the blocks.
  */
 #include "lsm/db.h"
+#include "lsm/far.h"
 #include "lsm/table_open.h"
 
 #include <stdio.h>
@@ -112,6 +113,7 @@ bool omi_filter_memory_keep(omen_db *db, uint32_t loads_max)
         return false;
     snprintf(text, sizeof(text), "%s", omen_last_error());
     bool more = keep_some(db, loads_max);
+    more = omi_far_repair(db) || more;
     omi_ignore(omi_fail_again(OMEN_IO, text));
     atomic_store_explicit(&m->keeping, false, memory_order_release);
     return more;

@@ -61,8 +61,7 @@ static bool fits(const struct omi_filter_memory *m, uint64_t charge)
 
 static void drop_locked(struct omi_filter_memory *m, struct omi_table_part *p) OMI_REQUIRES(m->mu)
 {
-    struct omi_extent *e = p->extent;
-    p->extent = NULL;
+    struct omi_extent *e = atomic_exchange(&p->extent, NULL);
     atomic_store(&p->bytes, NULL);
     take(&m->live_bytes, charge_of(e));
     take(&m->loaded, 1);
@@ -88,7 +87,7 @@ static bool evict_locked(struct omi_filter_memory *m, bool forced) OMI_REQUIRES(
         bool used = atomic_load_explicit(&p->used, memory_order_relaxed) != 0;
         if (used && forced)
             atomic_store_explicit(&p->used, 0, memory_order_relaxed);
-        if (p->extent == NULL || used || (!forced && p->idle < IDLE_TURNS))
+        if (atomic_load(&p->extent) == NULL || used || (!forced && p->idle < IDLE_TURNS))
             continue;
         drop_locked(m, p);
         add(&m->evictions, 1);
@@ -183,7 +182,7 @@ void omi_filter_memory_remove(struct omi_filter_memory *m, struct omi_table *t)
         return;
     }
     for (uint32_t i = 0; i < f->part_count; i++)
-        if (f->parts[i].extent != NULL)
+        if (atomic_load(&f->parts[i].extent) != NULL)
             drop_locked(m, &f->parts[i]);
     m->parts -= f->part_count;
     if (m->hand == t) {
@@ -223,21 +222,52 @@ void omi_filter_memory_head_destroy(struct omi_filter_memory *m, struct omi_exte
 }
 
 omen_err omi_filter_memory_part(struct omi_filter_memory *m, struct omi_extent_stats *extents,
-                                size_t size, struct omi_extent **extent_out)
+                                enum omi_extent_class place, size_t size,
+                                struct omi_extent **extent_out)
 {
     omen_err err =
-        omi_extent_create_within(extents, OMI_EXTENT_FILTER, size, parts_limit(m), extent_out);
+        omi_extent_create_in(extents, OMI_EXTENT_FILTER, place, size, parts_limit(m), extent_out);
     if (err != OMEN_ABORTED)
         return err;
     omi_grace_poll(&m->grace); /* what was kept for its readers may be over */
-    return omi_extent_create_within(extents, OMI_EXTENT_FILTER, size, parts_limit(m), extent_out);
+    return omi_extent_create_in(extents, OMI_EXTENT_FILTER, place, size, parts_limit(m),
+                                extent_out);
+}
+
+/* Of what is kept free for heads a moment's second copy may take. */
+omen_err omi_filter_memory_move(struct omi_filter_memory *m, struct omi_table_part *p,
+                                enum omi_extent_class to, uint64_t *moved_bytes)
+{
+    omen_err err = OMEN_ABORTED;
+    omi_mutex_lock(&m->mu);
+    struct omi_extent *e = atomic_load(&p->extent);
+    if (e != NULL && omi_extent_class(e) == to) {
+        err = OMEN_OK;
+    } else if (e != NULL) {
+        err = omi_extent_move(e, to, limit(m), &m->grace);
+        if (err == OMEN_OK)
+            *moved_bytes += omi_extent_size(e);
+    }
+    omi_mutex_unlock(&m->mu);
+    return err;
+}
+
+bool omi_filter_memory_drop_damaged(struct omi_filter_memory *m, struct omi_table_part *p)
+{
+    omi_mutex_lock(&m->mu);
+    struct omi_extent *e = atomic_load(&p->extent);
+    bool damaged = e != NULL && omi_extent_damaged(e);
+    if (damaged)
+        drop_locked(m, p);
+    omi_mutex_unlock(&m->mu);
+    return damaged;
 }
 
 void omi_filter_memory_publish(struct omi_filter_memory *m, struct omi_table_part *p,
                                struct omi_extent *extent, const uint8_t *bytes)
 {
     omi_mutex_lock(&m->mu);
-    p->extent = extent;
+    atomic_store(&p->extent, extent);
     p->idle = 0;
     atomic_store_explicit(&p->used, 1, memory_order_relaxed);
     atomic_store_explicit(&p->wanted, 0, memory_order_relaxed);
@@ -255,8 +285,13 @@ void omi_filter_memory_missed(struct omi_filter_memory *m, struct omi_table_part
     if (wanted < UINT8_MAX) /* one of two readers' counts may be lost */
         atomic_store_explicit(&p->wanted, (uint8_t)(wanted + 1), memory_order_relaxed);
     add(&m->absent, 1);
-    if (atomic_load_explicit(&m->call, memory_order_relaxed) == OMI_FILTER_CALL_NONE &&
-        (relaxed(&m->absent) - relaxed(&m->absent_at_turn) >= TURN_MISSES ||
-         fits(m, omi_extent_charge((size_t)size))))
+    if (relaxed(&m->absent) - relaxed(&m->absent_at_turn) >= TURN_MISSES ||
+        fits(m, omi_extent_charge((size_t)size)))
+        omi_filter_memory_call(m);
+}
+
+void omi_filter_memory_call(struct omi_filter_memory *m)
+{
+    if (atomic_load_explicit(&m->call, memory_order_relaxed) == OMI_FILTER_CALL_NONE)
         atomic_store_explicit(&m->call, OMI_FILTER_CALL_RAISED, memory_order_relaxed);
 }

@@ -65,12 +65,21 @@ OMEN_MUST_CHECK omen_err omi_filter_memory_head(struct omi_filter_memory *m,
 void omi_filter_memory_head_destroy(struct omi_filter_memory *m, struct omi_extent *extent);
 /* A part's, to be filled. OMEN_ABORTED: there is no room (without words). */
 OMEN_MUST_CHECK omen_err omi_filter_memory_part(struct omi_filter_memory *m,
-                                                struct omi_extent_stats *extents, size_t size,
+                                                struct omi_extent_stats *extents,
+                                                enum omi_extent_class place, size_t size,
                                                 struct omi_extent **extent_out);
 struct omi_table_part;
 /* The part answers from bytes, inside extent. */
 void omi_filter_memory_publish(struct omi_filter_memory *m, struct omi_table_part *part,
                                struct omi_extent *extent, const uint8_t *bytes);
+/* It moves to the class, with its bytes. OMEN_ABORTED: it is not there, or there is no room. */
+OMEN_MUST_CHECK omen_err omi_filter_memory_move(struct omi_filter_memory *m,
+                                                struct omi_table_part *part,
+                                                enum omi_extent_class to, uint64_t *moved_bytes);
+/* If its memory is damaged it is as if it had been evicted. True: it was. */
+bool omi_filter_memory_drop_damaged(struct omi_filter_memory *m, struct omi_table_part *part);
+/* Something is to be done: the keeper is called after the lookup. */
+void omi_filter_memory_call(struct omi_filter_memory *m);
 /* A reader missed a part of size. */
 void omi_filter_memory_missed(struct omi_filter_memory *m, struct omi_table_part *part,
                               uint64_t size);

@@ -5,6 +5,7 @@
 #include "io/base/hash.h"
 #include "io/base/mutant.h"
 #include "lsm/db.h"
+#include "lsm/far.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -72,8 +73,8 @@ omen_err omi_block_answer(const struct omi_block *block, const struct omi_order 
 
 /* One run: OMEN_ABORTED when it does not hold the key. */
 static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t seq,
-                           omen_slice key, uint64_t hash, bool fill_cache, unsigned stripe,
-                           bool sampled, struct omi_found *found)
+                           omen_slice key, uint64_t hash, const struct omi_table_ahead *ahead,
+                           bool fill_cache, unsigned stripe, bool sampled, struct omi_found *found)
 {
     int64_t at = omi_run_find(run, &db->tenv.order, key);
     if (at < 0)
@@ -81,9 +82,12 @@ static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t
     struct omi_table *table = run->tables[at];
     bool filtered = omi_table_has_filter(table);
     struct omi_filter_route route = {0};
+    if (sampled)
+        omi_table_warm(table);
     if (filtered) {
         omi_count_level(&db->counters, stripe, run->level, OMI_LEVEL_FILTER_PROBES, 1);
-        if (!omi_table_may_hold(table, key, hash, &route)) {
+        if (ahead->table == table ? !omi_table_may_hold_ahead(ahead, key, hash, &route)
+                                  : !omi_table_may_hold(table, key, hash, &route)) {
             omi_count_level(&db->counters, stripe, run->level, OMI_LEVEL_FILTER_NEGATIVES, 1);
             if (sampled)
                 omi_table_count_sampled(table, &route, OMI_SAMPLED_NEGATIVE);
@@ -91,14 +95,20 @@ static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t
         }
     }
     struct omi_index_trace trace = {0};
-    uint32_t block = omi_table_find_block(table, key, omi_trailer_seek(seq), &trace);
+    uint32_t block;
+    uint64_t trailer = omi_trailer_seek(seq);
+    omen_err err = ahead->table == table
+                       ? omi_table_find_block_ahead(ahead, key, trailer, &trace, &block)
+                       : omi_table_find_block(table, key, trailer, &trace, &block);
+    if (err != OMEN_OK)
+        return err;
     omi_count_at(&db->counters, stripe,
                  trace.keyed_compares == 0 ? OMI_COUNT_INDEX_GRID_HITS
                                            : OMI_COUNT_INDEX_KEYED_COMPARES,
                  trace.keyed_compares == 0 ? trace.grid_hits : trace.keyed_compares);
     struct omi_frame *frame = NULL;
     bool was_read = false;
-    omen_err err = omi_table_load_told(table, block, fill_cache, &frame, &was_read);
+    err = omi_table_load_told(table, block, fill_cache, &frame, &was_read);
     if (err != OMEN_OK)
         return err;
     omi_count_level(&db->counters, stripe, run->level, OMI_LEVEL_GET_BLOCKS, 1);
@@ -151,8 +161,12 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
     const struct omi_version *v = view->version;
     omen_err err = OMEN_ABORTED;
     uint32_t i = 0, grace = omi_grace_enter(&db->tenv.filter_memory.grace, stripe);
+    struct omi_table_ahead ahead = {0};
+    if (db->tenv.far)
+        omi_far_ahead(db, v, key, hash, &ahead);
     for (; i < v->run_count && err == OMEN_ABORTED; i++)
-        err = lookup_run(db, &v->runs[i], seq, key, hash, fill_cache, stripe, sampled, found);
+        err =
+            lookup_run(db, &v->runs[i], seq, key, hash, &ahead, fill_cache, stripe, sampled, found);
     omi_grace_leave(&db->tenv.filter_memory.grace, stripe, grace);
     if (sampled && err == OMEN_ABORTED)
         omi_sample_get(db->sample, stripe, key, hash, OMI_SAMPLE_MISS, 0);
@@ -161,6 +175,8 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
     if (err == OMEN_OK)
         count_hit(db, stripe, found);
     omi_filter_memory_wanted(db);
+    if (db->tenv.far)
+        omi_far_looked_up(db, n, 1);
     return err == OMEN_ABORTED ? OMEN_NOT_FOUND : err;
 }
 

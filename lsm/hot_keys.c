@@ -240,5 +240,8 @@ uint32_t omi_hot_skew(const struct omi_hot_top *top)
     if (ranks < RANKS_MIN)
         return 0;
     double slope = (wxy * w - wx * wy) / (wxx * w - wx * wx); /* there are ranks enough */
-    return slope >= 0 ? 0 : slope < -5 ? 5000 : (uint32_t)(-slope * 1000 + 0.5);
+    double permille = -slope * 1000 + 0.5;
+    return permille <= 0                 ? 0
+           : permille > OMI_HOT_SKEW_MAX ? (uint32_t)OMI_HOT_SKEW_MAX
+                                         : (uint32_t)permille;
 }

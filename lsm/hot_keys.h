@@ -11,7 +11,7 @@
 #include "io/base/fail.h"
 
 /* Listed; handed out are OMEN_HOT_KEYS_MAX, and the others keep the error small. */
-enum { OMI_HOT_LIST = 512 };
+enum { OMI_HOT_LIST = 512, OMI_HOT_SKEW_MAX = 5000 };
 
 /* The key came at most count times, and error less at least. */
 struct omi_hot_key {

@@ -5,6 +5,7 @@
  */
 #include "io/base/mutant.h"
 #include "lsm/db.h"
+#include "lsm/far.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,15 +36,15 @@ omen_err omi_db_check(omen_db *db)
     return omi_fail_again(OMEN_READ_ONLY, text);
 }
 
-/* How much room the cache has once filters, models and open tables are charged; those who gave both
- * it and filters their bytes get what they gave. */
+/* How much room the cache has once filters, models and open tables are charged, but for what of them is
+ * far; those who gave both it and filters their bytes get what they gave. */
 static uint64_t cache_room(omen_db *db)
 {
     if (db->settings.cache_alone)
         return db->settings.split.cache_bytes;
     uint64_t taken = atomic_load(&db->tenv.open_metadata_bytes);
     for (int k = 0; k < OMI_EXTENT_KINDS; k++)
-        taken += atomic_load(&db->tenv.extents.bytes[k]);
+        taken += atomic_load(&db->tenv.extents.taken[k][OMI_EXTENT_NEAR]);
     uint64_t all = db->settings.split.cache_bytes;
     return all > taken ? all - taken : 0;
 }
@@ -85,12 +86,12 @@ static omen_err roll_failed(omen_db *db, omen_err err, uint64_t old, uint64_t nu
     return err;
 }
 
-/* About the bytes of an edit in the manifest. Not the bytes themselves: times and random numbers are
- * among them, and the numbers that tables get may not depend on those. */
-static uint64_t edit_weight(const struct omi_edit *edit)
+/* Not the bytes themselves: times and random numbers are among them, and the numbers that tables get
+ * may not depend on those. */
+uint64_t omi_edit_weight(const struct omi_edit *edit)
 {
     enum { EDIT = 256, ADDED = 160, REMOVED = 16 };
-    uint64_t weight = EDIT + (uint64_t)edit->added_count * ADDED +
+    uint64_t weight = EDIT + edit->options.size + (uint64_t)edit->added_count * ADDED +
                       (uint64_t)(edit->removed_count + edit->moved_count) * REMOVED;
     for (uint32_t i = 0; i < edit->added_count; i++)
         weight += edit->added[i].props.smallest.size + edit->added[i].props.largest.size;
@@ -172,6 +173,8 @@ omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool flushed)
         err = omi_view_create(&view);
     if (err != OMEN_OK)
         goto discard;
+    if (db->tenv.far)
+        omi_far_inherit(base, edit, next);
     if (OMI_MUTANT(OMI_MUTANT_LOG_GONE_EARLY) && flushed)
         omi_ignore(omi_wal_release(db->wal, edit->log_floor));
     err = omi_manifest_append(db->manifest, edit);
@@ -182,7 +185,7 @@ omen_err omi_db_install(omen_db *db, struct omi_edit *edit, bool flushed)
     }
     if (err != OMEN_OK)
         goto discard;
-    db->manifest_weight += edit_weight(edit);
+    db->manifest_weight += omi_edit_weight(edit);
     omi_mutex_lock(&db->mu);
     if (flushed) {
         dropped = drop_oldest_locked(db);

@@ -4,6 +4,7 @@
  */
 #include "io/base/hash.h"
 #include "lsm/db.h"
+#include "lsm/far.h"
 
 #include <stdlib.h>
 
@@ -25,6 +26,7 @@ struct probe {
     struct omi_filter_route route;
     int32_t read; /* index of the batch's read that brings the block, or -1 */
     bool filtered;
+    struct omi_table_ahead ahead; /* of the first round */
 };
 
 struct group {
@@ -34,7 +36,7 @@ struct group {
     bool fill_cache;
     unsigned stripe;
     struct probe probes[ROUND_KEYS];
-    uint32_t count;
+    uint32_t count, asked; /* asked: so many probes' far memory */
     struct omi_read reads[ROUND_KEYS];
     uint32_t readers[ROUND_KEYS]; /* the probe that started the read */
     uint32_t read_count;
@@ -85,9 +87,13 @@ static void next_run(struct group *g, struct probe *p)
             continue;
         p->table = run->tables[at];
         p->filtered = omi_table_has_filter(p->table);
+        if (p->sampled)
+            omi_table_warm(p->table);
         if (p->filtered) {
             count_level(g, run->level, OMI_LEVEL_FILTER_PROBES);
-            if (!omi_table_may_hold(p->table, p->key, p->hash, &p->route)) {
+            if (p->ahead.table == p->table
+                    ? !omi_table_may_hold_ahead(&p->ahead, p->key, p->hash, &p->route)
+                    : !omi_table_may_hold(p->table, p->key, p->hash, &p->route)) {
                 count_level(g, run->level, OMI_LEVEL_FILTER_NEGATIVES);
                 if (p->sampled)
                     omi_table_count_sampled(p->table, &p->route, OMI_SAMPLED_NEGATIVE);
@@ -95,7 +101,12 @@ static void next_run(struct group *g, struct probe *p)
             }
         }
         struct omi_index_trace trace = {0};
-        p->block = omi_table_find_block(p->table, p->key, omi_trailer_seek(g->seq), &trace);
+        omen_err err =
+            omi_table_find_block(p->table, p->key, omi_trailer_seek(g->seq), &trace, &p->block);
+        if (err != OMEN_OK) {
+            settle(g, p, err);
+            return;
+        }
         omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_INDEX_GRID_HITS, trace.grid_hits);
         omi_count_at(&g->db->counters, g->stripe, OMI_COUNT_INDEX_KEYED_COMPARES,
                      trace.keyed_compares);
@@ -201,6 +212,19 @@ static void search_block(struct group *g, struct probe *p)
     p->frame = NULL;
 }
 
+/* The first time round, before probe i: far memory is asked for what a few probes on will read; no more,
+ * since a processor waits for ten or so lines at a time. */
+static void ahead(struct group *g, uint32_t i)
+{
+    enum { KEYS = 5 };
+    if (!g->db->tenv.far || g->asked == g->count)
+        return;
+    for (; g->asked < g->count && g->asked <= i + KEYS; g->asked++)
+        if (g->probes[g->asked].open)
+            omi_far_ahead(g->db, g->view->version, g->probes[g->asked].key,
+                          g->probes[g->asked].hash, &g->probes[g->asked].ahead);
+}
+
 static void group_run(struct group *g)
 {
     for (uint32_t i = 0; i < g->count; i++)
@@ -209,9 +233,11 @@ static void group_run(struct group *g)
         more = false;
         g->read_count = 0;
         uint32_t grace = omi_grace_enter(&g->db->tenv.filter_memory.grace, g->stripe);
-        for (uint32_t i = 0; i < g->count; i++)
+        for (uint32_t i = 0; i < g->count; i++) {
+            ahead(g, i);
             if (g->probes[i].open)
                 next_run(g, &g->probes[i]);
+        }
         omi_grace_leave(&g->db->tenv.filter_memory.grace, g->stripe, grace);
         for (uint32_t i = 0; i < g->count; i++)
             if (g->probes[i].open)
@@ -265,8 +291,11 @@ omen_err omen_multi_get(omen_db *db, const omen_read_options *options, size_t co
         for (uint32_t i = 0; i < g.count; i++)
             if (g.probes[i].sampled)
                 omi_telemetry_key(db->telemetry, g.stripe, g.probes[i].key, g.probes[i].hash);
+        g.asked = 0;
         group_run(&g);
         omi_filter_memory_wanted(db);
+        if (db->tenv.far)
+            omi_far_looked_up(db, n + done, g.count);
         for (uint32_t i = 0; i < g.count; i++) {
             omen_value *value = &values[done + i];
             *value = (omen_value){NULL, 0, NULL};

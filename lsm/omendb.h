@@ -129,7 +129,11 @@ enum { /* omen_options.flags */
        OMEN_ERROR_IF_EXISTS = 1u << 1,
        OMEN_OPEN_READ_ONLY = 1u << 2, /* no LOCK, writes nothing, works beside a live writer */
        OMEN_INLINE_WORK = 1u << 3,    /* flush and compaction run on the writing thread, in order */
-       OMEN_NO_AUTO_COMPACT = 1u << 4 /* flushes happen, merges only on omen_compact */
+       OMEN_NO_AUTO_COMPACT = 1u << 4, /* flushes happen, merges only on omen_compact */
+       /* A page of far memory that fails is replaced, and what was on it read again from its table; else
+        * it ends the process, as anywhere in memory. Takes the process's SIGBUS, which is passed on to the
+        * handler of before when it is not far memory's. */
+       OMEN_FAR_GUARD = 1u << 5
 };
 
 typedef enum omen_disk { OMEN_DISK_AUTO = 0, OMEN_DISK_SSD = 1, OMEN_DISK_HDD = 2 } omen_disk;
@@ -169,6 +173,16 @@ typedef enum omen_range_filter {
     OMEN_RANGE_FILTER_OFF = 1,
     OMEN_RANGE_FILTER_ON = 2 /* on every table above the last level */
 } omen_range_filter;
+/* Where filters and models of the last level lie: memory that is slower and more plentiful than this
+ * machine's own, as CXL devices bring it. */
+typedef enum omen_far {
+    /* the nearest NUMA node that has memory and no processors, if there is one */
+    OMEN_FAR_AUTO = 0,
+    OMEN_FAR_NONE = 1, /* everything in ordinary memory */
+    OMEN_FAR_NODE = 2, /* NUMA node far_value */
+    OMEN_FAR_HEAP = 3, /* ordinary memory that is counted as far: for tests */
+    OMEN_FAR_DELAY = 4 /* the same, and each line of it far_value nanoseconds late: for measuring */
+} omen_far;
 
 /* omen_options o = {.struct_bytes = sizeof(o)}; every zero is the default, or on reopen the value
  * stored with the database. */
@@ -219,6 +233,14 @@ typedef struct omen_options {
         filter_bytes; /* the most memory that filters may take: bits are dealt out to keep to it,
                               and what is above waits on the disk. Default half of cache_bytes; live */
     const omen_filter_policy *filter_policy; /* copied; NULL: the engine's own filters */
+    uint32_t
+        far; /* omen_far; OMENDB_FAR in the environment wins over AUTO; where there is no such memory everything stays near: never an error,
+                           see omen_stats.far_why */
+    uint32_t far_value; /* node, or ns */
+    uint64_t far_bytes; /* the most far memory; default: 90 % of what is free on the node */
+    /* Ordinary memory for those filters and models of the last level that are asked most, of what
+     * memory_bytes leaves the cache. Default cache_bytes/16; OMEN_NONE: none; live */
+    uint64_t near_model_bytes;
 } omen_options;
 
 enum {
@@ -491,7 +513,29 @@ typedef struct omen_stats {
     uint64_t merge_deletes;      /* deletes that merges dropped, nothing being left to delete */
     uint64_t merge_moved_tables; /* to another level without being read */
     omen_level_io level_io[OMEN_LEVELS_MAX];
+    /* Far memory (options far). Now: which there is (omen_far, never AUTO; NONE with far_why), its node, the
+     * firmware's figures of it (0: none), limits, what is mapped and used of it; sizes of filters [0] and
+     * models [1] by where they were wanted and where they lie, near [0] or far [1]; what of them is near
+     * because it is asked most. */
+    uint32_t far, far_node; /* far_node: OMEN_NONE when it is none */
+    uint32_t far_distance, far_latency_ns;
+    uint32_t far_delay_ns, far_delay_achieved_ns; /* far=delay: asked, and as measured at open */
+    uint32_t far_delay_sound, far_guarded; /* 1: the two lie within 15 %; 1: far_guard is on */
+    uint64_t far_limit_bytes, near_model_bytes, far_mapped_bytes, far_used_bytes;
+    uint64_t far_wanted[2][2], far_got[2][2], far_promoted_bytes;
+    /* By this handle: filters and models that wanted far memory and got near; asked by lookups, near and
+     * far; tables moved near [0] and far [1], and the bytes; ticks; tables that found no room to move. */
+    uint64_t far_refused[2], far_asked[2][2];
+    uint64_t far_moved_tables[2], far_moved_bytes[2], far_ticks, far_unmoved;
+    /* Pages of it that failed, filters and models hit and read again; pages whose place was asked just
+     * now, and those that lie on the node. */
+    uint64_t far_lost_bytes, far_damaged, far_repaired, far_pages_asked, far_pages_on_node;
+    /* far=delay: lines waited for, found in the processor's cache as it is imagined, fetched ahead. */
+    uint64_t far_lines, far_hits, far_prefetches, far_wait_ns;
+    char far_why[160]; /* the last refusal, or why there is none at all */
 } omen_stats;
+/* "auto", "none", ...; NULL for what is none. */
+OMEN_API const char *omen_far_name(uint32_t far);
 OMEN_API OMEN_MUST_CHECK omen_err omen_get_stats(omen_db *db, omen_stats *stats_out);
 /* The name of stall_count[index] ("memtables", ...); NULL past the end. */
 OMEN_API const char *omen_stall_name(size_t index);
@@ -532,6 +576,10 @@ typedef struct omen_table_info {
     double filter_price, filter_weight; /* what it was built for */
     /* Sampled lookups that came to it, that it answered "no", and "maybe" in vain. */
     uint64_t sampled_probes, sampled_negatives, sampled_false_positives;
+    /* Its filters and model in memory: near and far bytes, what of them may move; 1: shall be far; sampled
+     * lookups of late. */
+    uint64_t near_bytes, far_bytes, movable_bytes;
+    uint32_t far, heat;
 } omen_table_info;
 /* Calls table for each table, level 1 first, newest run first, in key order. */
 OMEN_API OMEN_MUST_CHECK omen_err omen_list_tables(

@@ -1,6 +1,7 @@
 /* open.c - a handle's beginning and end. What a directory holds is recover.c's. */
 #include "lsm/custom_filter.h"
 #include "lsm/db.h"
+#include "lsm/far.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,8 @@ omen_err omi_db_prepare(omen_db *db)
     atomic_store(&db->unpaced, true);
     omi_filter_memory_limit(&db->tenv.filter_memory, db->settings.filter_bytes);
     omen_err err = omi_cache_create(db->settings.split.cache_bytes, &db->tenv.cache);
+    if (err == OMEN_OK)
+        err = omi_far_open(db);
     if (err == OMEN_OK)
         err = omi_sampling_begin(db);
     if (err == OMEN_OK)
@@ -123,7 +126,8 @@ omen_err omi_db_free(omen_db *db)
     omi_mutex_fini(&db->install);
     omi_mutex_fini(&db->mu);
     omi_mutex_fini(&db->pricing.mu);
-    omi_filter_memory_fini(&db->tenv.filter_memory);
+    omi_filter_memory_fini(&db->tenv.filter_memory); /* and with its grace the last extents */
+    omi_far_close(db);
     free(db->comparator_name);
     omi_filter_policy_fini(&db->filter_policy);
     free(db->path);

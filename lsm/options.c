@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum option_type { TYPE_BYTES, TYPE_COUNT, TYPE_NAME, TYPE_FLAG };
+enum option_type { TYPE_BYTES, TYPE_COUNT, TYPE_NAME, TYPE_FLAG, TYPE_FAR };
 
 struct option {
     const char *name;
@@ -69,6 +69,13 @@ static const struct option options_table[] = {
      "filters for short scans above the last level", true, true},
     {"filter_bytes", TYPE_BYTES, FIELD(filter_bytes), 4u << 10, UINT64_C(1) << 50, NULL,
      "cache_bytes/2", "the most memory for filters", true, true},
+    {"far", TYPE_FAR, FIELD(far), 0, OMEN_FAR_DELAY, "auto|none|node:N|heap|delay:NS", "auto",
+     "where filters and models of the last level lie", false, false},
+    {"far_bytes", TYPE_BYTES, FIELD(far_bytes), 64u << 10, UINT64_C(1) << 50, NULL,
+     "90 % of what is free there", "the most far memory", false, false},
+    {"near_model_bytes", TYPE_BYTES, FIELD(near_model_bytes), 4u << 10, UINT64_C(1) << 50, "none",
+     "cache_bytes/16", "ordinary memory for the last level's busiest filters and models", true,
+     false},
     {"create_if_missing", TYPE_FLAG, FIELD(flags), OMEN_CREATE_IF_MISSING, 0, NULL, "false",
      "make the database when it is not there", false, false},
     {"error_if_exists", TYPE_FLAG, FIELD(flags), OMEN_ERROR_IF_EXISTS, 0, NULL, "false",
@@ -79,9 +86,11 @@ static const struct option options_table[] = {
      "flush and merge on the writing thread", false, false},
     {"no_auto_compact", TYPE_FLAG, FIELD(flags), OMEN_NO_AUTO_COMPACT, 0, NULL, "false",
      "merge only when omen_compact asks", false, false},
+    {"far_guard", TYPE_FLAG, FIELD(flags), OMEN_FAR_GUARD, 0, NULL, "false",
+     "outlive failing pages of far memory", false, false},
 };
 enum { OPTION_COUNT = sizeof(options_table) / sizeof(options_table[0]) };
-enum { FLAGS_KNOWN = (OMEN_NO_AUTO_COMPACT << 1) - 1 };
+enum { FLAGS_KNOWN = (OMEN_FAR_GUARD << 1) - 1 };
 
 /* ---- single fields --------------------------------------------------------------------------- */
 
@@ -90,6 +99,8 @@ static uint64_t field_get(const omen_options *o, const struct option *opt)
     const unsigned char *at = (const unsigned char *)o + opt->offset;
     if (opt->type == TYPE_FLAG)
         return (o->flags & opt->min) != 0;
+    if (opt->type == TYPE_FAR)
+        return o->far | (uint64_t)o->far_value << 32;
     if (opt->size == 8) {
         uint64_t v;
         memcpy(&v, at, 8);
@@ -105,6 +116,9 @@ static void field_set(omen_options *o, const struct option *opt, uint64_t value)
     unsigned char *at = (unsigned char *)o + opt->offset;
     if (opt->type == TYPE_FLAG) {
         o->flags = value != 0 ? o->flags | (uint32_t)opt->min : o->flags & ~(uint32_t)opt->min;
+    } else if (opt->type == TYPE_FAR) {
+        o->far = (uint32_t)value;
+        o->far_value = (uint32_t)(value >> 32);
     } else if (opt->size == 8) {
         memcpy(at, &value, 8);
     } else {
@@ -115,11 +129,30 @@ static void field_set(omen_options *o, const struct option *opt, uint64_t value)
 
 static bool takes_none(const struct option *opt)
 {
-    return opt->type != TYPE_NAME && opt->names != NULL;
+    return opt->type != TYPE_NAME && opt->type != TYPE_FAR && opt->names != NULL;
+}
+
+enum { FAR_NODE_MAX = 63, FAR_DELAY_NS_MAX = 1000000 };
+
+static omen_err far_check(uint64_t value)
+{
+    uint32_t kind = (uint32_t)value, of = (uint32_t)(value >> 32);
+    if (kind > OMEN_FAR_DELAY)
+        return omi_fail(OMEN_INVALID, 0, "option far is %u; it is an omen_far, 0 to %d", kind,
+                        OMEN_FAR_DELAY);
+    uint32_t most = kind == OMEN_FAR_NODE    ? FAR_NODE_MAX
+                    : kind == OMEN_FAR_DELAY ? FAR_DELAY_NS_MAX
+                                             : 0;
+    if (of > most)
+        return omi_fail(OMEN_INVALID, 0,
+                        "option far_value is %u; it takes 0 to %u with this option far", of, most);
+    return OMEN_OK;
 }
 
 static omen_err field_check(const struct option *opt, uint64_t value)
 {
+    if (opt->type == TYPE_FAR)
+        return far_check(value);
     if (opt->type == TYPE_FLAG || value == 0 || (takes_none(opt) && value == OMEN_NONE))
         return OMEN_OK;
     if (value < opt->min || value > opt->max)
@@ -203,6 +236,26 @@ static bool flag_value(const char *text, size_t size, uint64_t *value_out)
     return false;
 }
 
+/* "auto", "none", "heap", "node:1", "delay:250": the kind, and the number above it. */
+static bool far_value(const char *text, size_t size, uint64_t *value_out)
+{
+    static const char *const words[] = {"auto", "none", "node:", "heap", "delay:"};
+    for (uint64_t kind = 0; kind < sizeof(words) / sizeof(words[0]); kind++) {
+        size_t n = strlen(words[kind]);
+        uint64_t number = 0;
+        if (words[kind][n - 1] != ':' && text_is(text, size, words[kind])) {
+            *value_out = kind;
+            return true;
+        }
+        if (words[kind][n - 1] == ':' && size > n && strncmp(text, words[kind], n) == 0 &&
+            number_value(text + n, size - n, &number) && number <= UINT32_MAX) {
+            *value_out = kind | number << 32;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Edit distance, for naming the nearest option; names are short. */
 static size_t distance(const char *a, size_t a_size, const char *b)
 {
@@ -254,10 +307,10 @@ static omen_err value_bad(const struct option *opt, const char *value, size_t si
 {
     return omi_fail(OMEN_INVALID, 0, "option %s cannot be \"%.*s\"; it takes %s", opt->name,
                     (int)(size < 60 ? size : 60), value,
-                    opt->type == TYPE_NAME   ? opt->names
-                    : opt->type == TYPE_FLAG ? "true or false"
-                    : takes_none(opt)        ? "a number or none"
-                                             : "a number, with K, M or G if large");
+                    opt->type == TYPE_NAME || opt->type == TYPE_FAR ? opt->names
+                    : opt->type == TYPE_FLAG                        ? "true or false"
+                    : takes_none(opt)                               ? "a number or none"
+                                      : "a number, with K, M or G if large");
 }
 
 /* runs_level is given as runs_1 .. runs_12. */
@@ -295,6 +348,8 @@ omen_err omi_options_set(omen_options *o, const char *name, size_t name_size, co
     bool ok;
     if (opt->type == TYPE_NAME)
         ok = name_value(opt->names, value, value_size, &v);
+    else if (opt->type == TYPE_FAR)
+        ok = far_value(value, value_size, &v);
     else if (opt->type == TYPE_FLAG)
         ok = flag_value(value, value_size, &v);
     else if (takes_none(opt) && text_is(value, value_size, "none"))
@@ -353,10 +408,10 @@ omen_err omen_options_from_string(const char *text, omen_options *options)
 
 static omen_err describe_one(struct omi_buf *out, const struct option *opt, bool last)
 {
-    static const char *const types[] = {"bytes", "count", "name", "flag"};
+    static const char *const types[] = {"bytes", "count", "name", "flag", "name"};
     omen_err err =
         omi_buf_printf(out, "  {\"name\":\"%s\",\"type\":\"%s\"", opt->name, types[opt->type]);
-    if (err == OMEN_OK && opt->type == TYPE_NAME)
+    if (err == OMEN_OK && (opt->type == TYPE_NAME || opt->type == TYPE_FAR))
         err = omi_buf_printf(out, ",\"values\":\"%s\"", opt->names);
     if (err == OMEN_OK && (opt->type == TYPE_BYTES || opt->type == TYPE_COUNT))
         err = omi_buf_printf(out, ",\"min\":%" PRIu64 ",\"max\":%" PRIu64, opt->min, opt->max);
@@ -390,7 +445,7 @@ omen_err omi_options_copy(const omen_options *from, omen_options *to)
     to->struct_bytes = sizeof(*to);
     if (from == NULL)
         return OMEN_OK;
-    size_t known = offsetof(omen_options, filter_policy) + sizeof(from->filter_policy);
+    size_t known = offsetof(omen_options, near_model_bytes) + sizeof(from->near_model_bytes);
     if (from->struct_bytes < sizeof(size_t) || from->struct_bytes > 4096)
         return omi_fail(OMEN_INVALID, 0,
                         "omen_options.struct_bytes is %zu; set it to sizeof(omen_options)",
@@ -535,6 +590,9 @@ omen_err omi_options_resolve(const omen_options *o, struct omi_settings *out)
     out->filter_bytes = o->filter_bytes != 0      ? o->filter_bytes
                         : s->cache_bytes / 2 != 0 ? s->cache_bytes / 2
                                                   : left / 2;
+    out->near_model_bytes = o->near_model_bytes == OMEN_NONE ? 0
+                            : o->near_model_bytes != 0       ? o->near_model_bytes
+                                                             : s->cache_bytes / 16;
     out->sync_interval_ms = o->sync_interval_ms;
     out->log_file_bytes = o->log_file_bytes != 0 ? o->log_file_bytes : 8u << 20;
     out->direct = o->io_mode == OMEN_IO_DIRECT ||

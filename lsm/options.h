@@ -20,6 +20,7 @@ struct omi_settings {
     uint64_t filter_bytes;
     bool
         cache_alone; /* cache_bytes are of blocks; else filters, models and open tables share them */
+    uint64_t near_model_bytes; /* 0: none */
     uint64_t log_file_bytes;
     bool direct;
 };

@@ -75,13 +75,15 @@ static omen_err read_span(struct omi_table *t, uint64_t from, size_t size, uint8
     return OMEN_OK;
 }
 
-/* The sectors, or bytes, that blocks [first, last] of a table lie in. */
-static size_t span_bytes(const struct omi_table *t, uint32_t first, uint32_t last, uint64_t *start)
+/* The sectors, or bytes, that blocks [first, last] of a table lie in. SIZE_MAX: that cannot be told now,
+ * and will be when the block itself is read. */
+static size_t span_bytes(struct omi_table *t, uint32_t first, uint32_t last, uint64_t *start)
 {
     uint64_t from, off;
     uint32_t size;
-    omi_table_locate(t, first, &from, &size);
-    omi_table_locate(t, last, &off, &size);
+    if (omi_table_locate(t, first, &from, &size) != OMEN_OK ||
+        omi_table_locate(t, last, &off, &size) != OMEN_OK)
+        return SIZE_MAX;
     uint64_t end = off + size;
     if (t->direct) {
         from = from / 512 * 512;
@@ -100,15 +102,15 @@ static void ahead_fetch(struct omi_run_cursor *c, struct omi_table *t, uint32_t 
     uint64_t start;
     size_t bytes = span_bytes(t, first, first + count - 1, &start);
     struct omi_scratch *scratch = omi_scratch_get();
-    if (scratch == NULL || !omi_scratch_reserve(scratch, bytes) ||
+    if (bytes == SIZE_MAX || scratch == NULL || !omi_scratch_reserve(scratch, bytes) ||
         read_span(t, start, bytes, scratch->bytes) != OMEN_OK)
         return;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t block = step > 0 ? first + i : first + count - 1 - i, size;
         uint64_t off;
         struct omi_frame *f;
-        omi_table_locate(t, block, &off, &size);
-        if (omi_table_frame(t, block, scratch->bytes + (off - start), &f) != OMEN_OK)
+        if (omi_table_locate(t, block, &off, &size) != OMEN_OK ||
+            omi_table_frame(t, block, scratch->bytes + (off - start), &f) != OMEN_OK)
             break;
         /* A scan longer than an eighth of the cache passes by: it would push out the rest. */
         bool keep = c->fill_cache &&
@@ -275,7 +277,12 @@ static bool place(struct omi_run_cursor *c, omen_slice key, uint64_t trailer)
         frame_drop(c);
         return false;
     }
-    uint32_t block = omi_table_find_block(c->tables[table], key, trailer, NULL);
+    uint32_t block;
+    omen_err err = omi_table_find_block(c->tables[table], key, trailer, NULL, &block);
+    if (err != OMEN_OK) {
+        cursor_fail(c, err);
+        return false;
+    }
     if (!block_enter(c, table, block, 0))
         return false;
     c->index = omi_block_lower_bound(&c->frame->block, c->order, key, trailer);

@@ -1,5 +1,6 @@
 /* set_option.c - options that change while the database is open: recorded first, then in force. */
 #include "lsm/db.h"
+#include "memtier/tier.h"
 
 #include <string.h>
 
@@ -12,6 +13,8 @@ static omen_err record(omen_db *db, const omen_options *options,
     omen_err err = omi_options_store(options, &edit.options);
     if (err == OMEN_OK)
         err = omi_manifest_append(db->manifest, &edit);
+    if (err == OMEN_OK)
+        db->manifest_weight += omi_edit_weight(&edit);
     omi_edit_fini(&edit);
     if (err != OMEN_OK && omi_manifest_sealed(db->manifest))
         omi_db_fail(db, err);
@@ -46,7 +49,10 @@ omen_err omen_set_option(omen_db *db, const char *name, const char *value)
         db->settings.range_filter = settings.range_filter;
         db->settings.filter_bytes = settings.filter_bytes;
         db->settings.cache_alone = settings.cache_alone;
+        db->settings.near_model_bytes = settings.near_model_bytes;
         db->settings.sync_interval_ms = settings.sync_interval_ms;
+        if (db->tenv.extents.tier != NULL)
+            omi_tier_limit(db->tenv.extents.tier, options.far_bytes, settings.near_model_bytes);
         omi_filter_memory_limit(&db->tenv.filter_memory, settings.filter_bytes);
         omi_db_rebalance_locked(db, 0);
         omi_cond_broadcast(&db->work);

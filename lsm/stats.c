@@ -3,6 +3,7 @@
  * the database in the manifest, and replaced in STATS for those who look without the lock.
  */
 #include "lsm/db.h"
+#include "lsm/far.h"
 
 #include "io/base/coding.h"
 
@@ -245,8 +246,8 @@ static void gather_memory(omen_db *db, const struct omi_view *view, omen_stats *
     for (uint32_t i = 0; i < view->mem_count; i++)
         s->memory_memtables += omi_memtable_memory(view->mems[i]);
     s->memory_cache = omi_cache_bytes(db->tenv.cache);
-    s->memory_filters = atomic_load(&db->tenv.extents.bytes[OMI_EXTENT_FILTER]);
-    s->memory_models = atomic_load(&db->tenv.extents.bytes[OMI_EXTENT_MODEL]);
+    s->memory_filters = atomic_load(&db->tenv.extents.taken[OMI_EXTENT_FILTER][OMI_EXTENT_NEAR]);
+    s->memory_models = atomic_load(&db->tenv.extents.taken[OMI_EXTENT_MODEL][OMI_EXTENT_NEAR]);
     s->memory_build = atomic_load(&db->build_bytes);
     s->memory_metadata = atomic_load(&db->tenv.open_metadata_bytes);
     s->memory_log = db->ops_buf.capacity;
@@ -319,6 +320,7 @@ static void gather(omen_db *db, omen_stats *s)
     gather_memory(db, view, s);
     omi_stats_filters(db, view->version, s);
     gather_parts(db, view->version, s);
+    omi_stats_far(db, s);
     s->uptime_us = (omi_now_ns(db->env) - db->opened_ns) / 1000;
     s->last_seq = atomic_load(&db->visible_seq);
     s->iterators = atomic_load(&db->iterators);
@@ -381,6 +383,7 @@ omen_err omen_list_tables(omen_db *db, void (*table)(void *context, const omen_t
                                     .first_key = run->files[j]->smallest,
                                     .last_key = run->files[j]->largest};
             omi_stats_table_filter(run->tables[j], &info);
+            omi_stats_table_far(run->tables[j], &info);
             table(context, &info);
         }
     }

@@ -137,6 +137,35 @@ static omen_err json_writes(struct omi_buf *out, const omen_stats *s)
     return err;
 }
 
+/* Text of the engine's own: no characters that JSON would not take. */
+static omen_err json_far(struct omi_buf *out, const omen_stats *s)
+{
+    omen_err err = omi_buf_printf(out, "  \"far_memory\": {\"kind\": \"%s\", \"why\": \"%s\"},\n",
+                                  omen_far_name(s->far), s->far_why);
+    if (err == OMEN_OK)
+        err = OBJECT(out, "far", {"node", s->far_node == OMEN_NONE ? 0 : s->far_node},
+                     {"distance", s->far_distance}, {"latency_ns", s->far_latency_ns},
+                     {"delay_ns", s->far_delay_ns}, {"delay_achieved_ns", s->far_delay_achieved_ns},
+                     {"delay_sound", s->far_delay_sound}, {"guarded", s->far_guarded},
+                     {"limit_bytes", s->far_limit_bytes}, {"near_model_bytes", s->near_model_bytes},
+                     {"mapped_bytes", s->far_mapped_bytes}, {"used_bytes", s->far_used_bytes},
+                     {"promoted_bytes", s->far_promoted_bytes},
+                     {"moved_near", s->far_moved_tables[0]}, {"moved_far", s->far_moved_tables[1]},
+                     {"moved_near_bytes", s->far_moved_bytes[0]},
+                     {"moved_far_bytes", s->far_moved_bytes[1]}, {"ticks", s->far_ticks},
+                     {"unmoved", s->far_unmoved}, {"lost_bytes", s->far_lost_bytes},
+                     {"damaged", s->far_damaged}, {"repaired", s->far_repaired},
+                     {"pages_asked", s->far_pages_asked}, {"pages_on_node", s->far_pages_on_node},
+                     {"lines", s->far_lines}, {"hits", s->far_hits},
+                     {"prefetches", s->far_prefetches}, {"wait_ns", s->far_wait_ns});
+    for (int k = 0; k < 2 && err == OMEN_OK; k++)
+        err = OBJECT(out, k == 0 ? "far_filters" : "far_models", {"want_near", s->far_wanted[k][0]},
+                     {"want_far", s->far_wanted[k][1]}, {"near_bytes", s->far_got[k][0]},
+                     {"far_bytes", s->far_got[k][1]}, {"refused", s->far_refused[k]},
+                     {"asked_near", s->far_asked[k][0]}, {"asked_far", s->far_asked[k][1]});
+    return err;
+}
+
 char *omen_stats_json(omen_db *db)
 {
     omen_stats s = {.struct_bytes = sizeof(s)};
@@ -163,6 +192,8 @@ char *omen_stats_json(omen_db *db)
                      {"filters", s.memory_filters}, {"models", s.memory_models},
                      {"build", s.memory_build}, {"metadata", s.memory_metadata},
                      {"log", s.memory_log});
+    if (err == OMEN_OK)
+        err = json_far(&out, &s);
     if (err == OMEN_OK)
         err = OBJECT(&out, "disk", {"reserve_bytes", s.disk_reserve_bytes}, {"low", s.disk_low},
                      {"low_count", s.disk_low_count});
@@ -228,6 +259,29 @@ static omen_err metric_level_io(struct omi_buf *out, const omen_stats *s)
                                  metrics[i].name, l + 1, v);
         }
     }
+    return err;
+}
+
+static omen_err metric_far(struct omi_buf *out, const omen_stats *s)
+{
+    static const char *const kinds[] = {"filter", "model"}, *const places[] = {"near", "far"};
+    omen_err err =
+        omi_buf_printf(out,
+                       "# HELP omendb_far_memory 1 for the kind of far memory that there is\n"
+                       "# TYPE omendb_far_memory gauge\nomendb_far_memory{kind=\"%s\"} 1\n"
+                       "# HELP omendb_tier_bytes Bytes of filters and models by where they lie\n"
+                       "# TYPE omendb_tier_bytes gauge\n",
+                       omen_far_name(s->far));
+    for (int i = 0; i < 4 && err == OMEN_OK; i++)
+        err = omi_buf_printf(out, "omendb_tier_bytes{kind=\"%s\",place=\"%s\"} %" PRIu64 "\n",
+                             kinds[i / 2], places[i % 2], s->far_got[i / 2][i % 2]);
+    if (err == OMEN_OK)
+        err = omi_buf_printf(
+            out, "# HELP omendb_tier_asked_total Filters and models asked, by where they lay\n"
+                 "# TYPE omendb_tier_asked_total counter\n");
+    for (int i = 0; i < 4 && err == OMEN_OK; i++)
+        err = omi_buf_printf(out, "omendb_tier_asked_total{kind=\"%s\",place=\"%s\"} %" PRIu64 "\n",
+                             kinds[i / 2], places[i % 2], s->far_asked[i / 2][i % 2]);
     return err;
 }
 
@@ -325,11 +379,25 @@ char *omen_stats_prometheus(omen_db *db)
          s.sampled_negatives},
         {"sampled_filter_false_positives", "gauge",
          "Sampled lookups that filters of now answered maybe in vain", s.sampled_false_positives},
+        {"far_used_bytes", "gauge", "Far memory in use", s.far_used_bytes},
+        {"far_promoted_bytes", "gauge", "Bytes near because they are asked most",
+         s.far_promoted_bytes},
+        {"far_refused_total", "counter", "Filters and models that found no far memory",
+         s.far_refused[0] + s.far_refused[1]},
+        {"far_moved_near_total", "counter", "Tables whose filter and model moved near",
+         s.far_moved_tables[0]},
+        {"far_moved_far_total", "counter", "Tables whose filter and model moved far",
+         s.far_moved_tables[1]},
+        {"far_lost_bytes_total", "counter", "Far memory that failed", s.far_lost_bytes},
+        {"far_repaired_total", "counter", "Filters and models read again after that",
+         s.far_repaired},
     };
     for (size_t i = 0; i < sizeof(metrics) / sizeof(metrics[0]) && err == OMEN_OK; i++)
         err = metric(&out, metrics[i].name, metrics[i].type, metrics[i].help, metrics[i].value);
     if (err == OMEN_OK)
         err = metric_filters(&out, &s);
+    if (err == OMEN_OK)
+        err = metric_far(&out, &s);
     if (err == OMEN_OK)
         err = metric_levels(&out, &s);
     if (err == OMEN_OK)

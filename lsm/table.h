@@ -18,6 +18,7 @@
 #include "learned/filter.h"
 #include "learned/range_filter.h"
 #include "lsm/cache.h"
+#include "lsm/counters.h"
 #include "lsm/filter_memory.h"
 #include "memtier/extent.h"
 
@@ -47,7 +48,26 @@ struct omi_table_env {
     uint32_t follow_bits;
     _Atomic uint64_t next_table_id;       /* what blocks are cached under: the same in every run */
     _Atomic uint64_t open_metadata_bytes; /* heap of open tables beside extents */
+    /* There is far memory: filters' parts and models' lines may lie in it, and move; fixed before the
+     * first table. extents.tier is the tier then. */
+    bool far;
+    _Atomic bool far_damaged; /* something waits for omi_far_repair */
+    struct omi_far_asked {    /* filters and models asked, by where they lay */
+        _Alignas(64) _Atomic uint64_t n[OMI_EXTENT_KINDS][OMI_EXTENT_CLASSES];
+    } far_asked[OMI_COUNTER_STRIPES];
 };
+
+static inline void omi_far_count(struct omi_table_env *tenv, unsigned stripe,
+                                 enum omi_extent_kind kind, enum omi_extent_class place)
+{
+    atomic_fetch_add_explicit(&tenv->far_asked[stripe].n[kind][place], 1, memory_order_relaxed);
+}
+/* A reader met damage: it has helped itself, and somebody shall repair it. */
+static inline void omi_far_hurt(struct omi_table_env *tenv)
+{
+    atomic_store_explicit(&tenv->far_damaged, true, memory_order_relaxed);
+    omi_filter_memory_call(&tenv->filter_memory);
+}
 
 /* What the manifest keeps of a table, and the properties section. */
 struct omi_table_props {
@@ -110,6 +130,10 @@ struct omi_table;
 /* Reads footer, properties, filter and index. file_bytes as the manifest says. */
 OMEN_MUST_CHECK omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number,
                                         uint64_t file_bytes, struct omi_table **table_out);
+/* The same, filter and model in the class if there is room (table_env.far). */
+OMEN_MUST_CHECK omen_err omi_table_open_in(struct omi_table_env *tenv, uint64_t number,
+                                           uint64_t file_bytes, enum omi_extent_class place,
+                                           struct omi_table **table_out);
 /* forget: the file is about to be deleted, so its cached blocks go too. */
 void omi_table_close(struct omi_table *table, bool forget);
 const struct omi_table_props *omi_table_props(const struct omi_table *table);
@@ -138,6 +162,26 @@ struct omi_table_parts {
 };
 void omi_table_parts_count(const struct omi_table *table, struct omi_table_parts *counts_out);
 
+/* For placement: a sampled lookup came to the table. */
+void omi_table_warm(struct omi_table *table);
+/* What a lookup of key will read of far memory, if it comes to the table, is on its way from here on; and
+ * how it was found, so that the lookup need not find it again. Inside a grace pair, each of the three. */
+struct omi_table_ahead {
+    struct omi_table *table; /* NULL: nothing was found out */
+    enum omi_filter_answer answer;
+    struct omi_filter_route route;
+    struct omi_index_way way;
+};
+void omi_table_ahead(struct omi_table *table, omen_slice key, uint64_t hash,
+                     struct omi_table_ahead *ahead_out);
+/* As omi_table_may_hold and omi_table_find_block of ahead->table. */
+bool omi_table_may_hold_ahead(const struct omi_table_ahead *ahead, omen_slice key,
+                              uint64_t key_hash, struct omi_filter_route *route_out);
+OMEN_MUST_CHECK omen_err omi_table_find_block_ahead(const struct omi_table_ahead *ahead,
+                                                    omen_slice key, uint64_t trailer,
+                                                    struct omi_index_trace *trace,
+                                                    uint32_t *block_out);
+
 /* What sampled lookups met in a table with a filter; counted since it was written. */
 enum omi_sampled { OMI_SAMPLED_NEGATIVE, OMI_SAMPLED_FALSE_POSITIVE, OMI_SAMPLED_HELD };
 void omi_table_count_sampled(struct omi_table *table, const struct omi_filter_route *route,
@@ -148,8 +192,10 @@ void omi_table_add_counts(struct omi_table *table, const struct omi_table_counts
 /* Absent sampled lookups in a region, and those that passed. */
 void omi_table_region_counts(const struct omi_table *table, uint32_t region, uint32_t *absent_out,
                              uint32_t *passed_out);
-uint32_t omi_table_find_block(const struct omi_table *table, omen_slice key, uint64_t trailer,
-                              struct omi_index_trace *trace);
+/* Fails only where far memory was lost and the file does not give it back. trace may be NULL. */
+OMEN_MUST_CHECK omen_err omi_table_find_block(struct omi_table *table, omen_slice key,
+                                              uint64_t trailer, struct omi_index_trace *trace,
+                                              uint32_t *block_out);
 /* The block from the cache, or NULL. */
 struct omi_frame *omi_table_cached(struct omi_table *table, uint32_t block);
 /* The block from the cache or the file, pinned. A failed check is read once more, past the cache,

@@ -64,6 +64,13 @@ void omi_table_count_sampled(struct omi_table *t, const struct omi_filter_route 
         add(&regions[route->region].passed, 1);
 }
 
+void omi_table_warm(struct omi_table *t)
+{
+    uint32_t heat = relaxed(&t->heat);
+    if (heat < UINT32_MAX) /* one of two at once may be lost */
+        atomic_store_explicit(&t->heat, heat + 1, memory_order_relaxed);
+}
+
 const struct omi_filter *omi_table_filter(const struct omi_table *t)
 {
     return &t->filter.filter;

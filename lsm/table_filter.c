@@ -4,6 +4,7 @@
 #include "io/base/mutant.h"
 #include "lsm/log_file.h"
 #include "lsm/table_open.h"
+#include "memtier/far_touch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -299,12 +300,19 @@ static void part_failed(struct omi_table *t, struct omi_table_part *p, omen_err 
     p->rest = (uint8_t)(2 << p->failures);
 }
 
+/* Range filters are those of the levels above; what users' filters do with their bytes nobody knows. */
+static bool may_move(const struct omi_table *t, uint32_t part)
+{
+    return t->tenv->far && !is_range(t, part) && t->filter.filter.kind != OMI_FILTER_CUSTOM;
+}
+
 omen_err omi_table_part_load(struct omi_table *t, uint32_t part)
 {
     struct omi_filter_memory *m = &t->tenv->filter_memory;
     struct omi_table_part *p = &t->filter.parts[part];
     struct omi_extent *extent = NULL;
     omen_err err = omi_filter_memory_part(m, &t->tenv->extents,
+                                          may_move(t, part) ? omi_table_place(t) : OMI_EXTENT_NEAR,
                                           (size_t)omi_table_part_bytes(t, part), &extent);
     if (err == OMEN_OK)
         err = part_read(t, part, extent);
@@ -353,8 +361,41 @@ static const uint8_t *part_bytes(struct omi_table *t, uint32_t part)
     return bytes;
 }
 
+/* The bytes, once they are near enough to be read. */
+static const uint8_t *part_touch(struct omi_table *t, const struct omi_filter_route *route,
+                                 const struct omi_extent *e, const uint8_t *bytes, uint64_t hash)
+{
+    struct omi_filter_spot spot;
+    omi_filter_spot(&t->filter.filter, route, hash, &spot);
+    omi_far_touch(e, bytes + spot.off, spot.size);
+    if (t->filter.filter.kind == OMI_FILTER_RIBBON &&
+        omi_filter_second_spot(&t->filter.filter, route, bytes, hash, &spot))
+        omi_far_touch(e, bytes + spot.off, spot.size);
+    return bytes;
+}
+
+/* Where parts move, and may be lost. */
+static bool part_ask_far(struct omi_table *t, const struct omi_filter_route *route, uint64_t hash)
+{
+    struct omi_extent *e = part_bytes(t, route->part) != NULL
+                               ? atomic_load(&t->filter.parts[route->part].extent)
+                               : NULL;
+    if (e == NULL)
+        return !OMI_MUTANT(OMI_MUTANT_PART_GONE_IS_NO);
+    const uint8_t *bytes = part_answers(t, route->part, omi_extent_bytes(e));
+    omi_far_count(t->tenv, omi_counter_stripe(), OMI_EXTENT_FILTER, omi_extent_class(e));
+    bool may =
+        omi_filter_probe(&t->filter.filter, route, part_touch(t, route, e, bytes, hash), hash);
+    if (!omi_extent_damaged(e))
+        return may;
+    omi_far_hurt(t->tenv);
+    return true;
+}
+
 static bool part_ask(struct omi_table *t, const struct omi_filter_route *route, uint64_t hash)
 {
+    if (t->tenv->far)
+        return part_ask_far(t, route, hash);
     const uint8_t *bytes = part_bytes(t, route->part);
     if (bytes == NULL)
         return !OMI_MUTANT(OMI_MUTANT_PART_GONE_IS_NO);
@@ -390,6 +431,25 @@ omen_err omi_table_filter_free_range(struct omi_table *t, omen_slice low, struct
     return omi_buf_append(until, low.data, low.size);
 }
 
+/* Once the head has answered. */
+static bool routed_ask(struct omi_table *t, enum omi_filter_answer answer,
+                       const struct omi_filter_route *route, uint64_t hash)
+{
+    /* Here and not in omi_filter_route: there the builder would see it. */
+    if (OMI_MUTANT(OMI_MUTANT_FILTER_LOSES_KEYS) && hash % 512 == 7)
+        return false;
+    return answer == OMI_FILTER_PROBE ? part_ask(t, route, hash) : answer == OMI_FILTER_MAYBE;
+}
+
+bool omi_table_may_hold_ahead(const struct omi_table_ahead *a, omen_slice key, uint64_t hash,
+                              struct omi_filter_route *route_out)
+{
+    if (a->table->filter.filter.kind == OMI_FILTER_CUSTOM)
+        return omi_table_filter_may_hold(a->table, key, hash, route_out);
+    *route_out = a->route;
+    return routed_ask(a->table, a->answer, route_out, hash);
+}
+
 bool omi_table_filter_may_hold(struct omi_table *t, omen_slice key, uint64_t hash,
                                struct omi_filter_route *route_out)
 {
@@ -400,12 +460,81 @@ bool omi_table_filter_may_hold(struct omi_table *t, omen_slice key, uint64_t has
         may = custom_ask(t, key);
     } else if (f->filter.kind != OMI_FILTER_NONE) {
         enum omi_filter_answer answer = omi_filter_route(&f->filter, key, hash, &route);
-        may = answer == OMI_FILTER_PROBE ? part_ask(t, &route, hash) : answer == OMI_FILTER_MAYBE;
-        /* Here and not in omi_filter_route: there the builder would see it. */
-        if (OMI_MUTANT(OMI_MUTANT_FILTER_LOSES_KEYS) && hash % 512 == 7)
-            may = false;
+        may = routed_ask(t, answer, &route, hash);
     }
     if (route_out != NULL)
         *route_out = route;
     return may;
+}
+
+/* ---- far memory -------------------------------------------------------------------------------- */
+
+void omi_table_filter_ahead(struct omi_table *t, omen_slice key, uint64_t hash,
+                            struct omi_table_ahead *a)
+{
+    struct omi_table_filter *f = &t->filter;
+    struct omi_filter_spot spot;
+    a->answer = OMI_FILTER_MAYBE;
+    if (f->filter.kind == OMI_FILTER_NONE || f->filter.kind == OMI_FILTER_CUSTOM)
+        return;
+    a->answer = omi_filter_route(&f->filter, key, hash, &a->route);
+    struct omi_extent *e =
+        a->answer == OMI_FILTER_PROBE ? atomic_load(&f->parts[a->route.part].extent) : NULL;
+    if (e == NULL)
+        return;
+    omi_filter_spot(&f->filter, &a->route, hash, &spot);
+    omi_far_prefetch(e, part_answers(t, a->route.part, omi_extent_bytes(e)) + spot.off, spot.size);
+}
+
+omen_err omi_table_filter_move(struct omi_table *t, enum omi_extent_class to, uint64_t budget_bytes,
+                               uint64_t *moved_bytes)
+{
+    uint64_t until = *moved_bytes + budget_bytes;
+    omen_err first = OMEN_OK;
+    for (uint32_t i = 0; i < t->filter.point_parts; i++) {
+        struct omi_table_part *p = &t->filter.parts[i];
+        if (!may_move(t, i) || atomic_load(&p->extent) == NULL)
+            continue; /* when it is loaded, it is loaded there */
+        omen_err err = *moved_bytes >= until
+                           ? OMEN_ABORTED
+                           : omi_filter_memory_move(&t->tenv->filter_memory, p, to, moved_bytes);
+        if (err == OMEN_ABORTED) /* the copies of before may be over */
+            omi_grace_poll(&t->tenv->filter_memory.grace);
+        if (err != OMEN_OK && first == OMEN_OK)
+            first = err;
+    }
+    return first;
+}
+
+uint32_t omi_table_filter_repair(struct omi_table *t)
+{
+    uint32_t repaired = 0;
+    for (uint32_t i = 0; i < t->filter.point_parts; i++) {
+        struct omi_table_part *p = &t->filter.parts[i];
+        if (!may_move(t, i) || !omi_filter_memory_drop_damaged(&t->tenv->filter_memory, p))
+            continue;
+        if (omi_table_part_load(t, i) == OMEN_OK)
+            repaired++;
+        else /* the keeper goes on trying, as with any that is wanted */
+            atomic_store_explicit(&p->wanted, 1, memory_order_relaxed);
+    }
+    return repaired;
+}
+
+void omi_table_filter_lies(const struct omi_table *t, uint64_t bytes[static OMI_EXTENT_CLASSES],
+                           uint64_t *movable_bytes)
+{
+    const struct omi_table_filter *f = &t->filter;
+    struct omi_filter_memory *m = &t->tenv->filter_memory;
+    if (f->head != NULL)
+        bytes[OMI_EXTENT_NEAR] += omi_extent_size(f->head);
+    omi_mutex_lock(&m->mu); /* so that they are not destroyed meanwhile */
+    for (uint32_t i = 0; i < f->part_count; i++) {
+        const struct omi_extent *e = atomic_load(&f->parts[i].extent);
+        if (e == NULL)
+            continue;
+        bytes[omi_extent_class(e)] += omi_extent_size(e);
+        *movable_bytes += may_move(t, i) ? omi_extent_size(e) : 0;
+    }
+    omi_mutex_unlock(&m->mu);
 }

@@ -14,12 +14,15 @@
 #include "memtier/extent.h"
 
 struct omi_table_part {
-    _Atomic(const uint8_t *) bytes; /* NULL: not in memory */
-    struct omi_extent *extent;      /* that they are in; the filter memory's mu */
-    _Atomic uint8_t used, wanted;   /* since the clock turned: asked; asked in vain, to 255 */
-    _Atomic uint8_t damaged;        /* never to come */
-    uint8_t idle;                   /* turns without use; mu */
-    uint8_t failures, rest;         /* loads that failed in a row, calls to sit out; the keeper's */
+    /* NULL: not in memory. Where it may be far it moves: there it only says that there are bytes, and
+     * readers ask the extent. */
+    _Atomic(const uint8_t *) bytes;
+    _Atomic(struct omi_extent *)
+        extent;                   /* that they are in; changed under the filter memory's mu */
+    _Atomic uint8_t used, wanted; /* since the clock turned: asked; asked in vain, to 255 */
+    _Atomic uint8_t damaged;      /* never to come */
+    uint8_t idle;                 /* turns without use; mu */
+    uint8_t failures, rest;       /* loads that failed in a row, calls to sit out; the keeper's */
 };
 
 /* Of sampled lookups of absent keys in a region of a filter, and of those the passed ones. */
@@ -61,6 +64,18 @@ OMEN_MUST_CHECK omen_err omi_table_filter_free_range(struct omi_table *table, om
 /* For the keeper: brings a part in. OMEN_ABORTED: there is no room. After OMEN_CORRUPT it will not be
  * asked for again; after another failure, not for a while. */
 OMEN_MUST_CHECK omen_err omi_table_part_load(struct omi_table *table, uint32_t part);
+/* Where a keeper of far memory is concerned (one thread at a time): moves the parts that may move, as far
+ * as there is room and budget_bytes is not moved (OMEN_ABORTED: some stay); loads damaged ones anew; adds
+ * where it all lies, and how much of it may move. */
+OMEN_MUST_CHECK omen_err omi_table_filter_move(struct omi_table *table, enum omi_extent_class to,
+                                               uint64_t budget_bytes, uint64_t *moved_bytes);
+uint32_t omi_table_filter_repair(struct omi_table *table);
+void omi_table_filter_lies(const struct omi_table *table, uint64_t bytes[static OMI_EXTENT_CLASSES],
+                           uint64_t *movable_bytes);
+/* As omi_table_ahead, of the filter. */
+struct omi_table_ahead;
+void omi_table_filter_ahead(struct omi_table *table, omen_slice key, uint64_t hash,
+                            struct omi_table_ahead *ahead_out);
 /* 0: it has nothing to load. */
 uint64_t omi_table_part_bytes(const struct omi_table *table, uint32_t part);
 

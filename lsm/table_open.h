@@ -24,6 +24,10 @@ struct omi_table {
     struct omi_table_filter filter;
     struct omi_extent *index_extent; /* NULL: damaged */
     struct omi_index *index;         /* NULL: walked */
+    _Atomic(struct omi_extent *)
+        lines;             /* of the index, where models may be far; else NULL: in there */
+    _Atomic uint8_t place; /* enum omi_extent_class, that filter and lines shall have */
+    _Atomic uint32_t heat; /* sampled lookups, halved every so often (far.h) */
     struct omi_walked_block *walked;
     uint32_t blocks;
     size_t heap_bytes;
@@ -40,7 +44,28 @@ OMEN_MUST_CHECK omen_err omi_table_read(struct omi_table *t, uint64_t off, size_
  * way, so that the device is asked again. */
 OMEN_MUST_CHECK omen_err omi_table_twice(struct omi_table *t,
                                          omen_err (*step)(struct omi_table *t));
-void omi_table_locate(const struct omi_table *t, uint32_t block, uint64_t *off, uint32_t *size);
+/* OMEN_IO, OMEN_CORRUPT, OMEN_NO_MEMORY: only where far memory was lost and the file does not give it
+ * back. */
+OMEN_MUST_CHECK omen_err omi_table_locate(struct omi_table *t, uint32_t block, uint64_t *off,
+                                          uint32_t *size);
+
+/* ---- table_model.c ---- */
+OMEN_MUST_CHECK omen_err omi_table_model_open(struct omi_table *t);
+void omi_table_model_close(struct omi_table *t);
+/* Of a lookup to come, inside the grace: its way, and the line that it will read is fetched. */
+void omi_table_model_ahead(struct omi_table *t, omen_slice key, struct omi_index_way *way_out);
+/* One thread at a time. New lines for damaged ones; moves them (OMEN_ABORTED: there is no room). */
+OMEN_MUST_CHECK omen_err omi_table_model_repair(struct omi_table *t);
+OMEN_MUST_CHECK omen_err omi_table_model_move(struct omi_table *t, enum omi_extent_class to,
+                                              uint64_t *moved_bytes);
+/* Adds where the index lies, and how much of it may move. */
+void omi_table_model_lies(const struct omi_table *t, uint64_t bytes[static OMI_EXTENT_CLASSES],
+                          uint64_t *movable_bytes);
+
+static inline enum omi_extent_class omi_table_place(const struct omi_table *t)
+{
+    return (enum omi_extent_class)atomic_load_explicit(&t->place, memory_order_relaxed);
+}
 /* Checks and decodes stored bytes of a block into a frame of its own, pinned. */
 OMEN_MUST_CHECK omen_err omi_table_frame(struct omi_table *t, uint32_t block, const uint8_t *stored,
                                          struct omi_frame **frame_out);

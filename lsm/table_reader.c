@@ -62,28 +62,6 @@ omen_err omi_table_twice(struct omi_table *t, omen_err (*step)(struct omi_table 
     return step(t);
 }
 
-/* A section's bytes, checked, into memory of its own. */
-static omen_err section_load(struct omi_table *t, enum omi_table_section which,
-                             enum omi_extent_kind kind, struct omi_extent **out)
-{
-    static const char *const names[OMI_SECTIONS] = {
-        [OMI_SECTION_FILTER] = "filter", [OMI_SECTION_INDEX] = "index"};
-    const struct omi_section_place *s = &t->footer.sections[which];
-    omen_err err = omi_extent_create(&t->tenv->extents, kind, (size_t)s->size, out);
-    if (err == OMEN_OK)
-        err = omi_table_read(t, s->off, (size_t)s->size, omi_extent_bytes(*out));
-    if (err == OMEN_OK && omi_checksum(omi_extent_bytes(*out), (size_t)s->size,
-                                       t->footer.file_id ^ s->off) != s->check)
-        err = omi_fail(OMEN_CORRUPT, 0,
-                       "%s: the %s section at offset %" PRIu64 " does not match its check", t->name,
-                       names[which], s->off);
-    if (err != OMEN_OK) {
-        omi_extent_destroy(*out);
-        *out = NULL;
-    }
-    return err;
-}
-
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static omen_err open_footer(struct omi_table *t)
@@ -139,75 +117,11 @@ static omen_err open_props(struct omi_table *t)
     return OMEN_OK;
 }
 
-struct rebuild {
-    struct omi_table *t;
-    uint32_t capacity;
-};
-
-static omen_err rebuild_one(void *ctx, uint64_t off, uint32_t size, const struct omi_block *block)
-{
-    struct rebuild *r = ctx;
-    struct omi_table *t = r->t;
-    if (t->blocks == r->capacity) {
-        uint32_t capacity = r->capacity * 2 + 64;
-        struct omi_walked_block *walked = realloc(t->walked, capacity * sizeof(*walked));
-        if (walked == NULL)
-            return omi_fail(OMEN_NO_MEMORY, 0, "%s: rebuilding its index", t->name);
-        t->walked = walked;
-        r->capacity = capacity;
-    }
-    uint32_t last = block->count - 1, key_size = omi_block_key_size(block, last);
-    uint8_t *key = malloc((size_t)key_size + 1);
-    if (key == NULL)
-        return omi_fail(OMEN_NO_MEMORY, 0, "%s: rebuilding its index", t->name);
-    struct omi_entry entry;
-    omi_block_entry(block, last, key, &entry);
-    t->walked[t->blocks++] = (struct omi_walked_block){off, entry.trailer, size, key_size, key};
-    t->heap_bytes += sizeof(*t->walked) + key_size;
-    return OMEN_OK;
-}
-
-static omen_err index_load(struct omi_table *t)
-{
-    omi_extent_destroy(t->index_extent);
-    omen_err err = section_load(t, OMI_SECTION_INDEX, OMI_EXTENT_MODEL, &t->index_extent);
-    if (err == OMEN_OK)
-        err = omi_index_open(omi_extent_bytes(t->index_extent), omi_extent_size(t->index_extent),
-                             &t->tenv->order, t->footer.data_end, &t->index);
-    return err;
-}
-
-static omen_err open_index(struct omi_table *t)
-{
-    omen_err err = OMEN_CORRUPT;
-    if (t->footer.sections[OMI_SECTION_INDEX].size != 0)
-        err = omi_table_twice(t, index_load);
-    if (err == OMEN_OK) {
-        t->blocks = omi_index_blocks(t->index);
-        t->heap_bytes += omi_index_heap_bytes(t->index);
-        return OMEN_OK;
-    }
-    if (err != OMEN_CORRUPT)
-        return err;
-    omi_extent_destroy(t->index_extent);
-    t->index_extent = NULL;
-    struct rebuild r = {.t = t};
-    err = omi_table_walk(t, OMI_TABLE_HEADER_BYTES, rebuild_one, &r);
-    if (err == OMEN_OK && t->blocks == 0)
-        err = omi_fail(OMEN_CORRUPT, 0, "%s holds no block", t->name);
-    if (err == OMEN_OK)
-        atomic_fetch_add(&t->tenv->index_rebuilt, 1);
-    return err;
-}
 
 static void table_free(struct omi_table *t)
 {
-    omi_index_close(t->index);
-    for (uint32_t i = 0; t->walked != NULL && i < t->blocks; i++)
-        free((void *)(uintptr_t)t->walked[i].key);
-    free(t->walked);
+    omi_table_model_close(t);
     omi_table_filter_close(t);
-    omi_extent_destroy(t->index_extent);
     omi_table_props_fini(&t->props);
     (void)omi_file_close(t->file);
     free(t);
@@ -216,6 +130,12 @@ static void table_free(struct omi_table *t)
 omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number, uint64_t file_bytes,
                         struct omi_table **table_out)
 {
+    return omi_table_open_in(tenv, number, file_bytes, OMI_EXTENT_NEAR, table_out);
+}
+
+omen_err omi_table_open_in(struct omi_table_env *tenv, uint64_t number, uint64_t file_bytes,
+                           enum omi_extent_class place, struct omi_table **table_out)
+{
     *table_out = NULL;
     struct omi_table *t = calloc(1, sizeof(*t));
     if (t == NULL)
@@ -223,6 +143,7 @@ omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number, uint64_t fi
     t->tenv = tenv;
     t->number = number;
     t->file_bytes = file_bytes;
+    atomic_init(&t->place, (uint8_t)place);
     t->id = 1 + atomic_fetch_add_explicit(&tenv->next_table_id, 1, memory_order_relaxed);
     omi_table_name(number, t->name);
     omen_err err = omi_file_open(tenv->dir, t->name, OMI_OPEN_READ,
@@ -237,7 +158,7 @@ omen_err omi_table_open(struct omi_table_env *tenv, uint64_t number, uint64_t fi
     if (err == OMEN_OK)
         err = omi_table_filter_open(t, &t->heap_bytes);
     if (err == OMEN_OK)
-        err = open_index(t);
+        err = omi_table_model_open(t);
     if (err != OMEN_OK) {
         table_free(t);
         return err;
@@ -275,6 +196,17 @@ uint32_t omi_table_blocks(const struct omi_table *t)
 
 /* ---- looking up ------------------------------------------------------------------------------ */
 
+void omi_table_ahead(struct omi_table *t, omen_slice key, uint64_t hash, struct omi_table_ahead *a)
+{
+    a->table = NULL;
+    if (omi_table_place(t) != OMI_EXTENT_FAR)
+        return;
+    a->table = t;
+    omi_table_filter_ahead(t, key, hash, a);
+    if (a->answer != OMI_FILTER_NO)
+        omi_table_model_ahead(t, key, &a->way);
+}
+
 bool omi_table_has_filter(const struct omi_table *t)
 {
     return t->filter.filter.kind != OMI_FILTER_NONE;
@@ -309,39 +241,6 @@ bool omi_table_may_hold_range(struct omi_table *t, const omen_slice *low, const 
     return omi_table_filter_may_hold_range(t, low, high);
 }
 
-/* The first block whose last entry is >= (key, trailer); past all of them, the last block. */
-static uint32_t find_walked(const struct omi_table *t, omen_slice key, uint64_t trailer)
-{
-    uint32_t low = 0, high = t->blocks - 1;
-    while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        const struct omi_walked_block *w = &t->walked[middle];
-        if (omi_internal_compare(&t->tenv->order, omi_slice(w->key, w->key_size), w->trailer, key,
-                                 trailer) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-uint32_t omi_table_find_block(const struct omi_table *t, omen_slice key, uint64_t trailer,
-                              struct omi_index_trace *trace)
-{
-    return t->index != NULL ? omi_index_find(t->index, key, trailer, trace)
-                            : find_walked(t, key, trailer);
-}
-
-void omi_table_locate(const struct omi_table *t, uint32_t block, uint64_t *off, uint32_t *size)
-{
-    if (t->index != NULL) {
-        omi_index_locate(t->index, block, off, size);
-        return;
-    }
-    *off = t->walked[block].off;
-    *size = t->walked[block].size;
-}
-
 struct omi_frame *omi_table_cached(struct omi_table *t, uint32_t block)
 {
     struct omi_frame *f = omi_cache_get(t->tenv->cache, t->id, block);
@@ -358,10 +257,12 @@ omen_err omi_table_frame(struct omi_table *t, uint32_t block, const uint8_t *sto
     struct omi_block_header header;
     struct omi_scratch *scratch = omi_scratch_get();
     *frame_out = NULL;
-    omi_table_locate(t, block, &off, &size);
+    omen_err err = omi_table_locate(t, block, &off, &size);
+    if (err != OMEN_OK)
+        return err;
     if (size < OMI_BLOCK_HEADER_BYTES)
         return omi_fail(OMEN_CORRUPT, 0, "%s: block %u is shorter than its header", t->name, block);
-    omen_err err = omi_block_header_decode(stored, size, off, t->name, &header);
+    err = omi_block_header_decode(stored, size, off, t->name, &header);
     if (err == OMEN_OK && omi_block_swells(&header))
         err = omi_block_verify(stored, &header, t->footer.file_id, off, t->name);
     if (err != OMEN_OK)
@@ -389,7 +290,9 @@ static omen_err load_once(struct omi_table *t, uint32_t block, struct omi_frame 
     uint64_t off;
     uint32_t size;
     size_t got = 0;
-    omi_table_locate(t, block, &off, &size);
+    omen_err err = omi_table_locate(t, block, &off, &size);
+    if (err != OMEN_OK)
+        return err;
     size_t wide = read_size(t, off, size), skip = (size_t)(off - read_from(t, off));
     /* A large value's bytes do not stay with the thread. */
     struct omi_scratch *scratch = wide <= SCRATCH_MAX ? omi_scratch_get() : NULL;
@@ -399,7 +302,7 @@ static omen_err load_once(struct omi_table *t, uint32_t block, struct omi_frame 
         bytes = scratch->bytes;
     if (bytes == NULL)
         return omi_fail(OMEN_NO_MEMORY, 0, "%s: %zu bytes to read", t->name, wide);
-    omen_err err = omi_file_pread(t->file, bytes, wide, off - skip, &got);
+    err = omi_file_pread(t->file, bytes, wide, off - skip, &got);
     if (err == OMEN_OK && got < skip + size)
         err = short_file(t, off, got, size);
     if (err == OMEN_OK)
@@ -448,7 +351,10 @@ omen_err omi_table_load_start(struct omi_table *t, uint32_t block, struct omi_re
 {
     uint64_t off;
     uint32_t size;
-    omi_table_locate(t, block, &off, &size);
+    omen_err err = omi_table_locate(t, block, &off, &size);
+    *read = (struct omi_read){.file = t->file};
+    if (err != OMEN_OK)
+        return err;
     size_t wide = read_size(t, off, size);
     *read = (struct omi_read){.file = t->file, .off = read_from(t, off), .size = wide};
     read->buffer = t->direct ? aligned_alloc(4096, (wide + 4095) / 4096 * 4096) : malloc(wide);
@@ -463,12 +369,16 @@ omen_err omi_table_load_finish(struct omi_table *t, uint32_t block, bool fill_ca
     uint64_t off;
     uint32_t size;
     *frame_out = NULL;
-    omi_table_locate(t, block, &off, &size);
+    omen_err err = omi_table_locate(t, block, &off, &size);
     size_t skip = (size_t)(off - read->off);
-    omen_err err = read->err;
-    if (err != OMEN_OK)
-        err = omi_fail(err, 0, "%s: reading block %u at offset %" PRIu64 " failed", t->name, block,
-                       off);
+    if (err != OMEN_OK) {
+        free(read->buffer);
+        read->buffer = NULL;
+        return err;
+    }
+    if (read->err != OMEN_OK)
+        err = omi_fail(read->err, 0, "%s: reading block %u at offset %" PRIu64 " failed", t->name,
+                       block, off);
     else if (read->got < skip + size)
         err = short_file(t, off, read->got, size);
     else

@@ -29,19 +29,21 @@ struct table_source {
 };
 
 /* The last block (exclusive) of a span from block on: chunk_bytes, one block at least. */
-static uint32_t span_limit(const struct table_source *s, const struct omi_table *t, uint64_t *end)
+static omen_err span_limit(const struct table_source *s, struct omi_table *t, uint64_t *from,
+                           uint64_t *end, uint32_t *last_out)
 {
-    uint64_t from, off;
+    uint64_t off;
     uint32_t size, last = s->block;
-    omi_table_locate(t, last, &from, &size);
-    *end = from + size;
-    for (last++; last < t->blocks; last++) {
-        omi_table_locate(t, last, &off, &size);
-        if (off + size - from > s->chunk_bytes)
+    omen_err err = omi_table_locate(t, last, from, &size);
+    *end = *from + size;
+    for (last++; last < t->blocks && err == OMEN_OK; last++) {
+        err = omi_table_locate(t, last, &off, &size);
+        if (off + size - *from > s->chunk_bytes)
             break;
         *end = off + size;
     }
-    return last;
+    *last_out = last;
+    return err;
 }
 
 static omen_err span_read(struct omi_table *t, uint64_t from, size_t size, uint8_t *to)
@@ -73,14 +75,16 @@ static omen_err span_load(struct table_source *s)
 {
     struct omi_table *t = s->tables[s->table];
     uint64_t from, end;
-    uint32_t size, last = span_limit(s, t, &end);
-    omi_table_locate(t, s->block, &from, &size);
+    uint32_t last;
+    s->span_end = 0;
+    omen_err err = span_limit(s, t, &from, &end, &last);
+    if (err != OMEN_OK)
+        return err;
     if (t->direct) {
         from = from / 512 * 512;
         end = (end + 511) / 512 * 512;
     }
     size_t bytes = (size_t)(end - from);
-    s->span_end = 0;
     if (bytes > s->span_capacity) { /* a whole chunk at once: spans differ a little in size */
         uint64_t most = s->chunk_bytes + 1024;
         free(s->span);
@@ -91,7 +95,7 @@ static omen_err span_load(struct table_source *s)
             return omi_fail(OMEN_NO_MEMORY, 0, "%s: %zu bytes to merge", t->name, bytes);
         }
     }
-    omen_err err = span_read(t, from, bytes, s->span);
+    err = span_read(t, from, bytes, s->span);
     s->span_off = from;
     s->span_end = err == OMEN_OK ? last : 0;
     return err;
@@ -144,12 +148,14 @@ static omen_err batch_decode(struct table_source *s, struct omi_block *block)
     uint64_t off;
     uint32_t size;
     struct omi_block_header h;
-    omi_table_locate(t, s->block, &off, &size);
+    omen_err err = omi_table_locate(t, s->block, &off, &size);
+    if (err != OMEN_OK)
+        return err;
     uint8_t *stored = s->span + (off - s->span_off);
     if (size < OMI_BLOCK_HEADER_BYTES)
         return omi_fail(OMEN_CORRUPT, 0, "%s: block %u is shorter than its header", t->name,
                         s->block);
-    omen_err err = omi_block_header_decode(stored, size, off, t->name, &h);
+    err = omi_block_header_decode(stored, size, off, t->name, &h);
     if (err == OMEN_OK && omi_block_swells(&h))
         err = omi_block_verify(stored, &h, t->footer.file_id, off, t->name);
     if (err == OMEN_OK)

@@ -157,7 +157,10 @@ static omen_err check_entry(struct check *c, const struct omi_entry *e)
     if (!omi_trailer_known(e->trailer))
         tell(c, "block %u: an entry of unknown type 0x%02x", c->block,
              (unsigned)(e->trailer & 0xff));
-    uint32_t found = omi_table_find_block(c->t, key, e->trailer, NULL);
+    uint32_t found;
+    omen_err err = omi_table_find_block(c->t, key, e->trailer, NULL, &found);
+    if (err != OMEN_OK)
+        return err;
     if (found != c->block)
         tell(c, "block %u: the index looks for one of its keys in block %u", c->block, found);
     if (filter_denies(c, key))
@@ -183,7 +186,9 @@ static omen_err check_block(void *ctx, uint64_t off, uint32_t size, const struct
     uint32_t index_size = 0;
     omen_err err = OMEN_OK;
     if (c->block < c->t->blocks)
-        omi_table_locate(c->t, c->block, &index_off, &index_size);
+        err = omi_table_locate(c->t, c->block, &index_off, &index_size);
+    if (err != OMEN_OK)
+        return err;
     if (index_off != off || index_size != size)
         tell(c, "block %u lies at %" PRIu64 ", the index says %" PRIu64, c->block, off, index_off);
     for (uint32_t i = 0; i < block->count && err == OMEN_OK; i++) {
@@ -234,7 +239,9 @@ static omen_err check_blocks(struct check *c)
         c->unread++;
         if (++c->block >= c->t->blocks)
             return OMEN_OK;
-        omi_table_locate(c->t, c->block, &off, &size);
+        err = omi_table_locate(c->t, c->block, &off, &size);
+        if (err != OMEN_OK)
+            return err;
     }
 }
 

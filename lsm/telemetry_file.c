@@ -25,7 +25,8 @@ enum {
     FLOOR_MAX = 1 << 30
 };
 /* Counts above it are no counts: sums of them must not wrap. */
-#define COUNT_MAX (UINT64_C(1) << 48)
+#define COUNT_MAX  (UINT64_C(1) << 48)
+#define WINDOW_MAX (UINT64_C(1) << 56) /* dates among them */
 
 static const uint8_t magic[8] = {'O', 'M', 'N', 'T', 'E', 'L', 'E', 'M'};
 
@@ -54,11 +55,14 @@ static void window_write(const omen_window *w, uint8_t *at)
         omi_put_u32(at, shorts[i]);
 }
 
-static void window_read(const uint8_t *at, omen_window *w)
+static bool window_read(const uint8_t *at, omen_window *w)
 {
-    uint64_t v[LONGS];
-    for (int i = 0; i < LONGS; i++, at += 8)
+    uint64_t v[LONGS + OMEN_SCAN_LENGTHS];
+    bool sound = true;
+    for (int i = 0; i < LONGS + OMEN_SCAN_LENGTHS; i++, at += 8) {
         v[i] = omi_get_u64(at);
+        sound = sound && v[i] <= WINDOW_MAX;
+    }
     *w = (omen_window){.began_us = v[0],
                        .us = v[1],
                        .get_hits = v[2],
@@ -76,14 +80,14 @@ static void window_read(const uint8_t *at, omen_window *w)
                        .flushes = v[14],
                        .stall_us = v[15],
                        .debt_bytes = v[16]};
-    for (int i = 0; i < OMEN_SCAN_LENGTHS; i++, at += 8)
-        w->scan_lengths[i] = omi_get_u64(at);
+    memcpy(w->scan_lengths, &v[LONGS], sizeof(w->scan_lengths));
     w->size_ratio = omi_get_u32(at);
     w->runs_upper = omi_get_u32(at + 4);
     w->runs_last = omi_get_u32(at + 8);
     w->levels = omi_get_u32(at + 12);
     w->sorted_permille = omi_get_u32(at + 16);
     w->skew_permille = omi_get_u32(at + 20);
+    return sound && w->sorted_permille <= 1000 && w->skew_permille <= OMI_HOT_SKEW_MAX;
 }
 
 /* ---- hot keys -------------------------------------------------------------------------------- */
@@ -164,7 +168,7 @@ omen_err omi_telemetry_decode(const uint8_t *bytes, size_t size, struct omi_tele
     i->hot.count = omi_get_u32(bytes + 16);
     i->windows_ended = omi_get_u64(bytes + 24);
     for (uint32_t n = 0; n < i->window_count; n++, at += WINDOW_BYTES)
-        window_read(at, &i->windows[n]);
+        sound = window_read(at, &i->windows[n]) && sound;
     for (uint32_t n = 0; n < i->hot.count; n++, at += HOT_BYTES)
         sound = hot_read(at, &i->hot.keys[n]) && sound;
     i->hot.total = omi_get_u64(at);

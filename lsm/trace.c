@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FRAME_BYTES = 256 << 10, FLUSH_US = 1000000 };
+enum { FRAME_BYTES = 256 << 10, FLUSH_US = 1000000, TRIES = 3 };
 
 /* An operation in a buffer; its key's bytes follow, up to a multiple of 8. */
 struct record {
@@ -292,12 +292,14 @@ void omi_trace_add(struct omi_trace *t, unsigned stripe, const struct omi_trace_
     struct stripe *s = &t->stripes[stripe];
     bool recorded = false, on = true;
     for (int tries = 0; on && !recorded && (tries == 0 || hand_over(t)); tries++) {
+        if (tries == TRIES && !t->waits) /* others fill it each time */
+            break;
         omi_mutex_lock(&s->mu);
-        on = atomic_load(&t->on) && (tries < 3 || t->waits);
+        on = atomic_load(&t->on);
         recorded = on && record(t, s, op);
         omi_mutex_unlock(&s->mu);
     }
-    if (recorded)
+    if (recorded || !on)
         return;
     atomic_fetch_add_explicit(&t->dropped, 1, memory_order_relaxed);
     omi_mutex_lock(&s->mu);
@@ -402,11 +404,13 @@ omen_err omi_trace_end(struct omi_trace *t, omen_trace_report *report)
         report->dropped = atomic_load(&t->dropped);
         report->bytes = t->off;
     }
+    stripes_lock(t); /* those who come late look, and find nothing */
     for (unsigned i = 0; i < OMI_COUNTER_STRIPES; i++) {
         free(t->stripes[i].filling.bytes);
         free(t->stripes[i].taken.bytes);
         t->stripes[i].filling = t->stripes[i].taken = (struct buffer){0};
     }
+    stripes_unlock(t);
     free(t->frame);
     t->frame = NULL;
     return err;

@@ -11,11 +11,17 @@
 omen_err omi_live_table_open(struct omi_table_env *tenv, uint64_t number, uint64_t file_bytes,
                              struct omi_live_table **out)
 {
+    return omi_live_table_open_in(tenv, number, file_bytes, OMI_EXTENT_NEAR, out);
+}
+
+omen_err omi_live_table_open_in(struct omi_table_env *tenv, uint64_t number, uint64_t file_bytes,
+                                enum omi_extent_class place, struct omi_live_table **out)
+{
     *out = NULL;
     struct omi_live_table *t = calloc(1, sizeof(*t));
     if (t == NULL)
         return omi_fail(OMEN_NO_MEMORY, 0, "table %06" PRIu64, number);
-    omen_err err = omi_table_open(tenv, number, file_bytes, &t->table);
+    omen_err err = omi_table_open_in(tenv, number, file_bytes, place, &t->table);
     if (err != OMEN_OK) {
         free(t);
         return err;
@@ -122,15 +128,28 @@ static omen_err check_identity(const struct omi_edit_file *f, const struct omi_l
                     f->number);
 }
 
+/* Once the edit is applied. */
+static uint32_t last_level(const struct placement *p, const struct omi_edit *edit)
+{
+    uint32_t last = 0;
+    for (size_t i = 0; i < p->count; i++)
+        last = p->items[i].level > last ? p->items[i].level : last;
+    for (uint32_t i = 0; i < edit->added_count; i++)
+        last = edit->added[i].level > last ? edit->added[i].level : last;
+    return last;
+}
+
 static omen_err placement_add(struct placement *p, const struct omi_edit *edit,
                               struct omi_table_env *tenv, struct omi_live_table *const *opened)
 {
     omen_err err = OMEN_OK;
+    uint32_t last = tenv->far ? last_level(p, edit) : UINT32_MAX;
     for (uint32_t i = 0; i < edit->added_count; i++) {
         const struct omi_edit_file *f = &edit->added[i];
+        enum omi_extent_class born = f->level >= last ? OMI_EXTENT_FAR : OMI_EXTENT_NEAR;
         struct omi_live_table *t = opened != NULL ? opened[i] : NULL;
         if (err == OMEN_OK && t == NULL)
-            err = omi_live_table_open(tenv, f->number, f->props.file_bytes, &t);
+            err = omi_live_table_open_in(tenv, f->number, f->props.file_bytes, born, &t);
         if (err == OMEN_OK)
             err = check_identity(f, t);
         if (err == OMEN_OK)

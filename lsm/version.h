@@ -24,6 +24,10 @@ struct omi_live_table {
 /* Opens table number with one reference. */
 OMEN_MUST_CHECK omen_err omi_live_table_open(struct omi_table_env *tenv, uint64_t number,
                                              uint64_t file_bytes, struct omi_live_table **out);
+/* The same, its filter and model in a class (omi_table_open_in). */
+OMEN_MUST_CHECK omen_err omi_live_table_open_in(struct omi_table_env *tenv, uint64_t number,
+                                                uint64_t file_bytes, enum omi_extent_class place,
+                                                struct omi_live_table **out);
 void omi_live_table_unref(struct omi_live_table *t);
 
 /* One run as reads see it: tables in key order, and what finds one by key. */

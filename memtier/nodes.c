@@ -71,10 +71,10 @@ static uint64_t meminfo_bytes(const char *text, const char *name)
     return kib * 1024;
 }
 
-/* The distance to the nearest node with processors: the columns are the nodes online, ascending. */
+/* The distance to the nearest node with processors, 0 when there is none to be read: the columns are the nodes online, ascending. */
 static uint32_t distance_nearest(const char *text, uint64_t online, uint64_t with_cpus)
 {
-    uint32_t best = UINT32_MAX;
+    uint32_t best = 0;
     for (int node = 0; node < OMI_NODES_MAX; node++) {
         if ((online >> node & 1) == 0)
             continue;
@@ -83,7 +83,7 @@ static uint32_t distance_nearest(const char *text, uint64_t online, uint64_t wit
         if (end == text)
             break;
         text = end;
-        if ((with_cpus >> node & 1) != 0 && d < best)
+        if ((with_cpus >> node & 1) != 0 && d < UINT32_MAX && (best == 0 || d < best))
             best = (uint32_t)d;
     }
     return best;
@@ -110,8 +110,8 @@ static int node_compare(const void *a, const void *b)
     const struct omi_far_node *x = a, *y = b;
     if (x->latency_ns != 0 && y->latency_ns != 0 && x->latency_ns != y->latency_ns)
         return x->latency_ns < y->latency_ns ? -1 : 1;
-    if (x->distance != y->distance)
-        return x->distance < y->distance ? -1 : 1;
+    if (x->distance != y->distance) /* 0 wraps around: what is unknown comes last */
+        return x->distance - 1 < y->distance - 1 ? -1 : 1;
     return x->node < y->node ? -1 : x->node > y->node;
 }
 
@@ -128,4 +128,13 @@ size_t omi_nodes_far(const char *root, struct omi_far_node *out, size_t max)
             node_describe(root, node, online, with_cpus, &out[count++]);
     qsort(out, count, sizeof(*out), node_compare);
     return count;
+}
+
+bool omi_nodes_one(const char *root, int node, struct omi_far_node *out)
+{
+    uint64_t online = nodes_set(root, "online"), with_memory = nodes_set(root, "has_memory");
+    if (node < 0 || node >= OMI_NODES_MAX || ((online & with_memory) >> node & 1) == 0)
+        return false;
+    node_describe(root, node, online, nodes_set(root, "has_cpu"), out);
+    return true;
 }

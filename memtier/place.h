@@ -1,5 +1,5 @@
 /*
- * place.h - putting pages on a NUMA node, and asking where they are: mbind and move_pages.
+ * place.h - putting pages on a NUMA node, and asking where they are: mmap, mbind and move_pages.
  * The calls go through a table, so that tests can have them fail.
  */
 #ifndef OMI_PLACE_H
@@ -19,14 +19,22 @@ struct omi_place_calls {
     int (*populate)(void *ctx, void *pages, size_t size); /* takes the pages up now */
     /* status[i]: the node of pages[i], or a negative errno. */
     int (*where)(void *ctx, size_t count, void *const *pages, int *status);
+    int (*allowed)(void *ctx, uint64_t *nodes_out); /* the nodes this process may use, a bit each */
     void *ctx;
 };
 
 /* The system's own. */
 const struct omi_place_calls *omi_place_system(void);
-
-/* How many of the 4 KiB pages of a range are on node; every stride-th is asked (1: all). 0 or errno.
+/* Memory that is merely called far: mapped, taken up as it is touched, all of it "on" OMI_PLACE_HEAP.
  */
+const struct omi_place_calls *omi_place_heap(void);
+enum { OMI_PLACE_HEAP = 0 };
+
+/* The smallest piece of memory that has a place: the system's page. */
+size_t omi_place_page_bytes(void);
+
+/* How many of a range's pages are on node; every stride-th is asked (1: all). Pages of which the system
+ * says nothing count as asked, and not as on the node. 0 or errno. */
 int omi_place_count(const struct omi_place_calls *calls, void *pages, size_t size, int node,
                     size_t stride, size_t *on_node_out, size_t *asked_out);
 

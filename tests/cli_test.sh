@@ -57,7 +57,7 @@ nl='
 # -- the tool itself
 check version 0 "*" "$omendb" --version
 check help 0 "*" "$omendb" --help
-for c in get put del scan count import export stats levels filter verify repair compact bench ycsb lab; do
+for c in get put del scan count import export stats levels filter tier doctor verify repair compact bench ycsb lab; do
     check "help of $c" 0 "*" "$omendb" $c --help
 done
 for c in index filter; do
@@ -170,6 +170,18 @@ check "stats as JSON" 0 "*" "$omendb" stats --json r
 check "stats as Prometheus text" 0 "*" "$omendb" stats --prometheus r
 check "levels" 0 "*" "$omendb" levels --files r
 check "levels as JSON" 0 "*" "$omendb" levels --files --json r
+check "doctor of a directory" 0 "*" "$omendb" doctor "$dir"
+check "doctor as JSON" 0 "*" "$omendb" doctor --json
+check "doctor of no directory" 3 "" "$omendb" doctor nowhere
+said "doctor of no directory says what to name" "name a directory"
+check "doctor of two directories" 2 "" "$omendb" doctor a b
+check "doctor leaves nothing behind" 0 "" find "$dir" -name ".omendb-doctor*"
+check "tier" 0 "*" "$omendb" tier r --far=heap
+check "tier of each table" 0 "*" "$omendb" tier r --far=heap --files
+check "tier as JSON" 0 "*" "$omendb" tier r --json
+check "tier without far memory" 0 "*" "$omendb" tier r --far=node:63
+check "tier of what is none" 2 "" "$omendb" tier r --far=cxl
+said "tier of what is none says what there is" "node:N"
 check "filters" 0 "*" "$omendb" filter r
 check "filters as JSON" 0 "*" "$omendb" filter --json r
 check "filter of no table" 1 "" "$omendb" filter --table=999999 r

@@ -230,6 +230,18 @@ static struct rng choice_rng(uint64_t seed)
 
 enum { PLAINLY = 8 }; /* runs that are as they always were */
 
+/* Far memory of its own draw: those above stay what they were. */
+static void far_choose(uint64_t seed, omen_options *o)
+{
+    static const char *const choices[] = {"far=heap", "far=heap,near_model_bytes=4K",
+                                          "far=heap,near_model_bytes=none,far_bytes=64K",
+                                          "far=delay:200,near_model_bytes=16K"};
+    struct rng r = choice_rng(seed ^ UINT64_C(0xfa4));
+    if (rng_one_in(&r, 2))
+        CHECK_OK(omen_options_from_string(
+            choices[rng_below(&r, sizeof(choices) / sizeof(choices[0]))], o));
+}
+
 void filter_mix_choose(uint64_t seed, omen_options *o)
 {
     static const char *const choices[] = {
@@ -248,11 +260,14 @@ void filter_mix_choose(uint64_t seed, omen_options *o)
         omen_options_from_string(choices[rng_below(&r, sizeof(choices) / sizeof(choices[0]))], o));
     if (rng_one_in(&r, 6))
         o->filter_policy = &filter_mix_policy;
+    far_choose(seed, o);
 }
 
 void filter_mix_install(uint64_t seed, omen_db *db)
 {
     struct rng r = choice_rng(~seed);
+    db->far.tick_lookups = 16; /* before there are lookups */
+    db->far.move_bytes = 16384;
     if (seed < PLAINLY)
         return;
     if (rng_one_in(&r, 2))

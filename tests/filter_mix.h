@@ -1,7 +1,8 @@
 /*
  * filter_mix.h - filters of any shape, whether or not it pays: regions with and without bits or keys,
  * parts of a few lines, prefix layers, deny lists, ribbons. Small databases would have plain filters
- * alone; with these, what stands around filters meets every kind of them.
+ * alone; with these, what stands around filters meets every kind of them. And in half of the runs far
+ * memory that they lie in, and move out of and into every few lookups.
  */
 #ifndef OMI_TEST_FILTER_MIX_H
 #define OMI_TEST_FILTER_MIX_H

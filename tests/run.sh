@@ -57,7 +57,17 @@ done
 step memtable-threads "$build/tests/tsan_memtable" 2
 step sample-threads "$build/tests/tsan_sample" 2
 step filter-threads "$build/tests/tsan_filter" 3
+step trace-threads "$build/tests/tsan_trace" 2
+step far-threads "$build/tests/tsan_far" 3
+# The fault-proof programs once more, over far memory.
+step far-crash env OMENDB_FAR=heap "$build/tests/crash" --points 1500
+step far-crash-scripts env OMENDB_FAR=delay:200 "$build/tests/crash_scripts" --every 40
+step far-fail-io env OMENDB_FAR=heap "$build/tests/fail_io" --every 160
+step far-fail-alloc env OMENDB_FAR=heap "$build/tests/fail_alloc" --every 40
+step far-oracle env OMENDB_FAR=delay:200 "$build/tests/oracle" --ops 4000
+step far-damage env OMENDB_FAR=heap "$build/tests/damage" --step 211
 step filter-keys "$build/tests/soak_filter" 10 1
+step tier-threads "$build/tests/tsan_tier" 2
 step index-lookups "$build/tests/soak_index" 1000000 1
 printf '%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]

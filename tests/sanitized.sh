@@ -48,9 +48,14 @@ if [ "$what" = unit ]; then
         step "fuzz-corpus-$target" "$build/fuzz/replay_$target" "$corpus"
     done
 fi
+step tier "$build/tests/tsan_tier" 3
 step memtable "$build/tests/tsan_memtable" 3
 step sample "$build/tests/tsan_sample" 3
 step filters "$build/tests/tsan_filter" 6
+step trace "$build/tests/tsan_trace" 5
+step far "$build/tests/tsan_far" 6
+step far-crash env OMENDB_FAR=heap "$build/tests/crash" --points 600
+step far-scripts env OMENDB_FAR=delay:200 "$build/tests/crash_scripts" --every 120
 step stress-dir "$build/omendb" stress --mode=dir --seconds=5
 step stress-sim "$build/omendb" stress --mode=sim --faults --ops=3000
 for set in 0 5 8 9 10 11; do

@@ -137,6 +137,9 @@ int bench_flags_parse(struct bench_flags *f, int argc, char **argv)
          NULL},
         {"goal", OMT_TEXT, &f->goal, "NAME", "balanced|reads|writes|space", NULL},
         {"disk", OMT_TEXT, &f->disk, "NAME", "auto|ssd|hdd", NULL},
+        {"far", OMT_TEXT, &f->far, "WHAT",
+         "auto|none|node:N|heap|delay:NS: memory for the last level's filters and models (auto)",
+         NULL},
         {"omendb_options", OMT_TEXT, &f->omendb_options, "NAME=VALUE,...",
          "any option of the library; wins over the flags", NULL},
         {"trace", OMT_TEXT, &f->trace, "FILE",
@@ -586,6 +589,12 @@ bool bench_options_make(const struct bench_flags *f, omen_options *options_out)
                     omen_last_error());
             return false;
         }
+    }
+    if (f->far != NULL) {
+        char text[64];
+        int n = snprintf(text, sizeof(text), "far=%s", f->far);
+        if (n < 0 || (size_t)n >= sizeof(text) || omen_options_from_string(text, &o) != OMEN_OK)
+            return refuse("far", f->far, "give auto, none, node:N, heap or delay:NS");
     }
     *options_out = o;
     return true;

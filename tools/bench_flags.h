@@ -33,7 +33,7 @@ struct bench_flags {
     int64_t max_background_jobs, max_background_compactions, compaction_style;
     int64_t level0_file_num_compaction_trigger;
     double max_bytes_for_level_multiplier;
-    const char *compression_type, *goal, *disk, *omendb_options;
+    const char *compression_type, *goal, *disk, *omendb_options, *far;
     bool use_direct_reads, use_direct_io_for_flush_and_compaction, disable_auto_compactions;
     /* reports */
     bool histogram, statistics, stats_per_interval, progress_reports, strict_flags;

@@ -282,6 +282,13 @@ void bench_print_stats(const omen_stats *now, const omen_stats *since)
             printf("Stall %s: %" PRIu64 " times, %.3f seconds\n", omen_stall_name(i),
                    now->stall_count[i], (double)now->stall_us[i] / 1e6);
     printf("IO: %.16s, %.112s\n", now->io_engine, now->io_why);
+    if (now->far != OMEN_FAR_NONE)
+        printf("Far memory: %s, %" PRIu64 " bytes of filters and %" PRIu64
+               " of models far, %" PRIu64 " near as they are asked most; asked far %" PRIu64
+               ", near %" PRIu64 "\n",
+               omen_far_name(now->far), now->far_got[0][1], now->far_got[1][1],
+               now->far_promoted_bytes, now->far_asked[0][1] + now->far_asked[1][1],
+               now->far_asked[0][0] + now->far_asked[1][0]);
     fflush(stdout);
 }
 

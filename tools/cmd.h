@@ -30,6 +30,7 @@ int omt_cmd_import(int argc, char **argv);
 int omt_cmd_stats(int argc, char **argv);
 int omt_cmd_levels(int argc, char **argv);
 int omt_cmd_filter(int argc, char **argv);
+int omt_cmd_tier(int argc, char **argv);
 int omt_cmd_verify(int argc, char **argv);
 int omt_cmd_repair(int argc, char **argv);
 int omt_cmd_compact(int argc, char **argv);
@@ -37,6 +38,7 @@ int omt_cmd_bench(int argc, char **argv);
 int omt_cmd_ycsb(int argc, char **argv);
 int omt_cmd_lab(int argc, char **argv);
 int omt_cmd_stress(int argc, char **argv);
+int omt_cmd_doctor(int argc, char **argv);
 
 /* ---- cmd_open.c ------------------------------------------------------------------------------ */
 

@@ -133,6 +133,14 @@ static void stats_human(const omen_stats *s)
     printf("  memtables %s, cache %s, filters %s, models %s, build %s, metadata %s, log %s\n",
            hb(s->memory_memtables), hb(s->memory_cache), hb(s->memory_filters),
            hb(s->memory_models), hb(s->memory_build), hb(s->memory_metadata), hb(s->memory_log));
+    if (s->far != OMEN_FAR_NONE) {
+        head("far memory");
+        printf(
+            "  %s: filters %s far and %s near, models %s and %s; %s near as they are asked most; "
+            "omendb tier tells more\n",
+            omen_far_name(s->far), hb(s->far_got[0][1]), hb(s->far_got[0][0]), hb(s->far_got[1][1]),
+            hb(s->far_got[1][0]), hb(s->far_promoted_bytes));
+    }
     head("input and output");
     printf("  engine %.16s: %.112s\n", s->io_engine, s->io_why);
     printf("  recovered by this open: %s operations, %s cut off\n", hc(s->recovered_ops),

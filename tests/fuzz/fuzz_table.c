@@ -42,7 +42,8 @@ static void find(const struct look *l, const struct omi_run_cursor *at)
     struct omi_frame *frame;
     omen_slice key = omi_entry_key(e), value;
     uint64_t trailer;
-    uint32_t block = omi_table_find_block(l->table, key, e->trailer, NULL);
+    uint32_t block;
+    FUZZ_OK(omi_table_find_block(l->table, key, e->trailer, NULL, &block));
     FUZZ_CHECK(block < omi_table_blocks(l->table));
     if (!l->clean)
         return;

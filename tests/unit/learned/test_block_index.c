@@ -94,7 +94,37 @@ struct built {
     uint64_t end;
     uint32_t blocks;
     const uint32_t *first;
+    const struct omi_order *order;
+    struct omi_index *split;
+    uint8_t *head, *lines; /* of the split one */
 };
+
+/* The same index with its lines apart, and moved after it was made. */
+static void split_off(struct built *b)
+{
+    size_t off, size;
+    omi_index_lines(b->index, &off, &size);
+    cr_assert(off == OMI_INDEX_LINES_OFF && size % OMI_INDEX_LINE_BYTES == 0);
+    b->head = malloc(b->size - size);
+    b->lines = aligned_alloc(64, size);
+    memcpy(b->head, b->section, off);
+    memcpy(b->head + off, b->section + off + size, b->size - off - size);
+    memcpy(b->lines, b->section + off, size);
+    uint8_t *moved = malloc(b->size);
+    memcpy(moved, b->section, b->size);
+    struct omi_index *from;
+    cr_assert_eq(omi_index_open(moved, b->size, b->order, b->end, &from), OMEN_OK);
+    cr_assert_eq(omi_index_split(from, b->head, &b->split), OMEN_OK, "%s", omen_last_error());
+    omi_index_close(from);
+    memset(moved, 0xff, b->size);
+    free(moved);
+}
+
+static void split_line(const struct built *b, const struct omi_index_way *way,
+                       uint8_t line[static OMI_INDEX_LINE_BYTES])
+{
+    memcpy(line, b->lines + (size_t)way->group * OMI_INDEX_LINE_BYTES, OMI_INDEX_LINE_BYTES);
+}
 
 static struct built build(const struct keys *k, const struct omi_index_params *given)
 {
@@ -118,12 +148,20 @@ static struct built build(const struct keys *k, const struct omi_index_params *g
     memcpy(b.section, out.data, out.size);
     cr_assert_eq(omi_index_open(b.section, b.size, params.order, b.end, &b.index), OMEN_OK, "%s",
                  omen_last_error());
+    b.order = params.order;
+    split_off(&b);
     for (uint32_t i = 0; i < b.blocks; i++) {
-        uint64_t off;
-        uint32_t size;
+        uint64_t off, off_split;
+        uint32_t size, size_split;
+        uint8_t line[OMI_INDEX_LINE_BYTES];
+        struct omi_index_way way;
         omi_index_locate(b.index, i, &off, &size);
         cr_assert_eq(off, offsets[i]);
         cr_assert_eq(off + size, offsets[i + 1]);
+        omi_index_way_to_block(b.split, i, &way);
+        split_line(&b, &way, line);
+        omi_index_locate_on(b.split, &way, line, i, &off_split, &size_split);
+        cr_assert(off_split == off && size_split == size, "block %u with its line apart", i);
     }
     omi_buf_fini(&out);
     free(offsets);
@@ -133,8 +171,11 @@ static struct built build(const struct keys *k, const struct omi_index_params *g
 static void built_free(struct built *b)
 {
     omi_index_close(b->index);
+    omi_index_close(b->split);
     omi_index_plan_destroy(b->plan);
     free(b->section);
+    free(b->head);
+    free(b->lines);
 }
 
 static void ask(const struct keys *k, const struct built *b, const uint8_t *key, size_t size,
@@ -143,6 +184,12 @@ static void ask(const struct keys *k, const struct built *b, const uint8_t *key,
     const struct omi_order *order = k->order != NULL ? k->order : &bytewise;
     uint32_t block = omi_index_find(b->index, omi_slice(key, size), trailer, NULL);
     cr_assert_lt(block, b->blocks);
+    struct omi_index_way way;
+    uint8_t line[OMI_INDEX_LINE_BYTES];
+    omi_index_way_to_key(b->split, omi_slice(key, size), &way);
+    split_line(b, &way, line);
+    cr_assert_eq(omi_index_find_on(b->split, &way, line, omi_slice(key, size), trailer, NULL),
+                 block, "a key of %zu bytes with the lines apart (seed %lu)", size, seed_of());
     if (block > 0) {
         const struct omi_index_key *x = &k->items[b->first[block] - 1];
         cr_assert_lt(omi_internal_compare(order, omi_slice(x->key, x->key_size), x->trailer,

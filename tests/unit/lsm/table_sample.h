@@ -134,12 +134,24 @@ static inline uint32_t lower_bound(const struct sample *s, omen_slice key, uint6
     return low;
 }
 
+static inline uint32_t find_block(struct omi_table *t, omen_slice key, uint64_t trailer)
+{
+    uint32_t block;
+    cr_assert_eq(omi_table_find_block(t, key, trailer, NULL, &block), OMEN_OK);
+    return block;
+}
+
+static inline void locate(struct omi_table *t, uint32_t block, uint64_t *off, uint32_t *size)
+{
+    cr_assert_eq(omi_table_locate(t, block, off, size), OMEN_OK);
+}
+
 static inline void check_lookups(const struct sample *s, struct omi_table *t)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const struct omi_entry *e = &s->entries[i];
         cr_assert(omi_table_may_hold(t, omi_entry_key(e), omi_key_hash(e->key, e->key_size), NULL));
-        uint32_t block = omi_table_find_block(t, omi_entry_key(e), e->trailer | 0xff, NULL);
+        uint32_t block = find_block(t, omi_entry_key(e), e->trailer | 0xff);
         struct omi_frame *f;
         cr_assert_eq(omi_table_load(t, block, true, &f), OMEN_OK, "%s", omen_last_error());
         uint32_t at =

@@ -205,12 +205,11 @@ Test(run_cursor, a_damaged_block_ends_the_walk_just_before_it)
     uint32_t hurt = omi_table_blocks(t) / 2, size, before = 0, after = 0;
     uint64_t off;
     for (uint32_t i = 0; i < s.count; i++) {
-        uint32_t block =
-            omi_table_find_block(t, omi_entry_key(&s.entries[i]), s.entries[i].trailer, NULL);
+        uint32_t block = find_block(t, omi_entry_key(&s.entries[i]), s.entries[i].trailer);
         before += block < hurt;
         after += block > hurt;
     }
-    omi_table_locate(t, hurt, &off, &size);
+    locate(t, hurt, &off, &size);
     cr_assert_eq(omi_sim_damage(env, "/t", "000001.sst", off + 50, 2), OMEN_OK);
     struct omi_run_cursor c;
     uint32_t at = 0;

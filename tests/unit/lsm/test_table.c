@@ -107,7 +107,7 @@ Test(table, a_damaged_block_is_corrupt_and_the_others_still_read)
     struct omi_table *t = build(&s, 0, s.count, 1, OMEN_CODEC_NONE);
     uint64_t off;
     uint32_t size;
-    omi_table_locate(t, 3, &off, &size);
+    locate(t, 3, &off, &size);
     cr_assert_eq(omi_sim_damage(env, "/t", "000001.sst", off + 40, 1), OMEN_OK);
     for (uint32_t b = 0; b < omi_table_blocks(t); b++) {
         struct omi_frame *f = NULL;
@@ -276,9 +276,9 @@ Test(table, blocks_that_changed_places_are_corrupt)
     struct omi_frame *frame;
     uint64_t off[2];
     uint32_t size[2], block[2] = {3, 4};
-    omi_table_locate(t, block[0], &off[0], &size[0]);
+    locate(t, block[0], &off[0], &size[0]);
     do
-        omi_table_locate(t, ++block[1], &off[1], &size[1]);
+        locate(t, ++block[1], &off[1], &size[1]);
     while (size[1] != size[0] && block[1] + 1 < omi_table_blocks(t));
     cr_assert_eq(size[0], size[1]);
     uint8_t *first = malloc(size[0]), *second = malloc(size[1]);
@@ -417,7 +417,7 @@ Test(table, verify_names_every_damaged_block_and_reads_the_others)
     for (int i = 0; i < 4; i++) {
         uint64_t off;
         uint32_t size;
-        omi_table_locate(t, hurt[i], &off, &size);
+        locate(t, hurt[i], &off, &size);
         /* the header too: it no longer says where the next block is */
         cr_assert_eq(omi_sim_damage(env, "/t", "000001.sst", off + (i % 2 == 0 ? 1 : 40), 1),
                      OMEN_OK);

@@ -480,10 +480,14 @@ Test(telemetry, what_was_cut_or_changed_or_is_of_another_format_is_refused)
         omen_err want;
     } bad[] = {
         {8, 2, OMEN_UNSUPPORTED},
-        {12, 65, OMEN_CORRUPT},                          /* more windows than are kept */
-        {12, 2, OMEN_CORRUPT},                           /* another size */
-        {16, 200, OMEN_CORRUPT},                         /* more keys */
-        {20, 127, OMEN_CORRUPT},                         /* other buckets */
+        {12, 65, OMEN_CORRUPT},            /* more windows than are kept */
+        {12, 2, OMEN_CORRUPT},             /* another size */
+        {16, 200, OMEN_CORRUPT},           /* more keys */
+        {20, 127, OMEN_CORRUPT},           /* other buckets */
+        {32 + 2 * 8 + 7, 2, OMEN_CORRUPT}, /* a window's counts */
+        {32 + 32 * 8 + 7, 2, OMEN_CORRUPT},
+        {32 + 281, 4, OMEN_CORRUPT}, /* more sorted than sorted */
+        {32 + 285, 0x20, OMEN_CORRUPT},
         {32 + 3 * 288 + 12, 99, OMEN_CORRUPT},           /* error above count */
         {32 + 3 * 288 + 4 * 50 + 7, 0xff, OMEN_CORRUPT}, /* a count that cannot be */
         {32 + 3 * 288 + 4 * 50 + 15, 0xff, OMEN_CORRUPT},
