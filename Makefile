@@ -84,6 +84,10 @@ $(BUILD)/unit/$(1)/test_%: $(BUILD)/tests/unit/$(1)/test_%.o $(foreach f,$(below
 	$$(CC) $$(ALL_LDFLAGS) -o $$@ $$^ -lcriterion $$(LIBS) -lm
 endef
 $(foreach f,$(FOLDERS),$(eval $(call unit_rule,$(f))))
+# Of the tool: all of it but its main.
+$(BUILD)/unit/tools/test_%: $(BUILD)/tests/unit/tools/test_%.o $(filter-out $(BUILD)/tools/omendb.o,$(TOOL_OBJS)) $(BUILD)/libomendb.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ -lcriterion $(LIBS) -lm
 .SECONDARY:
 # These two stand between the engine and the system (tests/unit/io/posix_wrap.h).
 WRAPPED := pread pwrite fallocate openat fdatasync fsync
@@ -108,7 +112,7 @@ guest-programs: $(GUEST_PROGRAMS)
 guest-check: guest-programs
 	tests/guest/check.sh $(BUILD)
 
-$(BUILD)/bench/tier_bench: $(BUILD)/bench/tier_plot.o
+$(BUILD)/bench/tier_bench: $(BUILD)/bench/tier_plot.o $(BUILD)/bench/tier_table.o
 .PHONY: bench-tier
 bench-tier: $(BUILD)/bench/tier_bench
 	bench/tier.sh $(BUILD)
@@ -119,7 +123,9 @@ $(BUILD)/bench/%: $(BUILD)/bench/%.o $(BUILD)/tests/model.o $(BUILD)/libomendb.a
 # ---- fuzzing: the targets with a fuzzer (make fuzz, clang), or with replay.c in every flavour ----
 FUZZ_TARGETS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_SHARED  := $(patsubst %.c,$(BUILD)/%.o,$(addprefix tests/fuzz/,fuzz.c mend.c image.c made_table.c) tests/model.c \
-                  tools/text.c tools/records.c tools/json.c)
+                  tools/text.c tools/records.c tools/json.c \
+                  $(addprefix tools/,args.c bench_hist.c json_read.c tune_choice.c tune_label.c tune_lines.c \
+                  tune_point.c tune_prices.c tune_spec.c tune_trace.c))
 FUZZ_SAN     := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 REPLAYS      := $(patsubst fuzz_%,$(BUILD)/fuzz/replay_%,$(FUZZ_TARGETS))
 $(BUILD)/fuzz/replay_%: $(BUILD)/tests/fuzz/fuzz_%.o $(BUILD)/tests/fuzz/replay.o $(BUILD)/tests/fuzz/plain_mutate.o $(FUZZ_SHARED) $(BUILD)/libomendb.a

@@ -6,7 +6,9 @@
  * handles of their own. What a delay is worth is only what it says: sensitivity to latency, on a core that
  * can do nothing else meanwhile; it is no figure of any device.
  */
+#include "bench/tier_keys.h"
 #include "bench/tier_plot.h"
+#include "bench/tier_table.h"
 #include "lsm/omendb.h"
 
 #include <errno.h>
@@ -37,15 +39,6 @@ static const char usage[] =
     "  --force         also on a busy machine; its figures mean nothing\n"
     "\n"
     "exit code 3: the machine is too busy to measure anything\n";
-
-struct flags {
-    const char *dir, *cases, *delays, *svg, *json;
-    uint64_t num, value_bytes;
-    double seconds;
-    int runs, far_node;
-    bool force;
-    FILE *json_out; /* NULL: none */
-};
 
 static void die(const char *what)
 {
@@ -96,62 +89,6 @@ static void quiet_or_exit(const struct flags *f)
                 "when it is quiet (--force runs all the same)\n");
         exit(EXIT_TOO_BUSY);
     }
-}
-
-/* ---- keys ------------------------------------------------------------------------------------ */
-
-static uint64_t mix(uint64_t z)
-{
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
-
-struct draw {
-    uint64_t state;
-    double zipf_n, zeta, eta; /* of Zipf 0.99, as in YCSB */
-};
-
-static uint64_t draw_next(struct draw *d)
-{
-    return mix(d->state += UINT64_C(0x9e3779b97f4a7c15));
-}
-
-static double draw_unit(struct draw *d)
-{
-    return (double)(draw_next(d) >> 11) * 0x1p-53;
-}
-
-static const double theta = 0.99;
-
-static void zipf_begin(struct draw *d, uint64_t n)
-{
-    d->zipf_n = (double)n;
-    d->zeta = 0;
-    for (uint64_t i = 1; i <= n; i++)
-        d->zeta += 1 / pow((double)i, theta);
-    d->eta = (1 - pow(2 / d->zipf_n, 1 - theta)) / (1 - (1 + pow(0.5, theta)) / d->zeta);
-}
-
-static uint64_t zipf_next(struct draw *d)
-{
-    double u = draw_unit(d), uz = u * d->zeta;
-    if (uz < 1)
-        return 0;
-    if (uz < 1 + pow(0.5, theta))
-        return 1;
-    return (uint64_t)(d->zipf_n * pow(d->eta * u - d->eta + 1, 1 / (1 - theta))) %
-           (uint64_t)d->zipf_n;
-}
-
-/* Sixteen digits; the i-th key in order is 10 i, absent ones lie between. */
-enum { KEY_BYTES = 16 };
-static omen_slice key_of(uint64_t i, bool there, char out[static KEY_BYTES + 1])
-{
-    uint64_t v = 10 * i + (there ? 0 : 5);
-    for (int b = KEY_BYTES - 1; b >= 0; b--, v /= 10)
-        out[b] = (char)('0' + v % 10);
-    return (omen_slice){out, KEY_BYTES};
 }
 
 /* ---- the database ---------------------------------------------------------------------------- */
@@ -208,18 +145,6 @@ static void database_make(const struct flags *f)
 
 struct sizes {
     uint64_t data_bytes, filter_bytes, index_bytes;
-};
-
-enum pick { PICK_UNIFORM, PICK_ZIPF, PICK_ZIPF_RANGE };
-
-struct bench_case {
-    const char *name, *about;
-    enum pick pick;
-    double hits; /* share of lookups that find something */
-    bool batched;
-    double cache_share;       /* of the data; 0: all of it, and then some */
-    double near_share;        /* near_model_bytes, of filters and models */
-    double near_filter_share; /* filter_bytes of the near side, of the filters */
 };
 
 static const struct bench_case cases[] = {
@@ -376,15 +301,6 @@ static double percentile(struct side *s, double p)
     return (double)s->latencies[(size_t)(p * (double)(s->latency_count - 1))];
 }
 
-struct result {
-    double ratio, low, high; /* far / near lookups a second: median, least, most of the turns */
-    double near_per_s, far_per_s, near_p50, far_p50, near_p99, far_p99; /* us */
-    double far_lines, far_waits, near_reads, far_reads; /* a lookup; waits in ns; reads: blocks */
-    uint64_t structure_bytes, near_bytes,
-        far_bytes; /* filters and models; what the far side has near; far */
-    uint32_t achieved_ns;
-};
-
 static omen_stats stats_of(omen_db *db)
 {
     omen_stats s = {.struct_bytes = sizeof(s)};
@@ -478,47 +394,6 @@ static struct result pair_run(const struct flags *f, const struct bench_case *c,
     side_end(&near);
     side_end(&away);
     return out;
-}
-
-/* ---- telling --------------------------------------------------------------------------------- */
-
-static void table_head(const struct flags *f, const struct bench_case *c)
-{
-    printf("\n%s: %s. Far beside its base, turn and turn about: %d turns of %.1f s each; %s\n",
-           c->name, c->about, f->runs, f->seconds, f->far_node >= 0 ? "hardware" : "injected");
-    printf("%-10s %-8s %6s %9s %9s %6s %-12s %14s %14s %6s %10s %6s\n", "far", "base", "D got",
-           "base/s", "far/s", "ratio", "least..most", "p50 us", "p99 us", "lines", "reads", "DRAM");
-}
-
-static void result_print(const struct result *r, const char *far, const char *base)
-{
-    double dram =
-        r->structure_bytes != 0 ? 100 * (double)r->near_bytes / (double)r->structure_bytes : 0;
-    printf("%-10s %-8s %6" PRIu32 " %9.0f %9.0f %6.3f %5.3f..%5.3f %6.2f:%7.2f %6.2f:%7.2f %6.2f "
-           "%4.2f:%5.2f %5.0f%%\n",
-           far, base, r->achieved_ns, r->near_per_s, r->far_per_s, r->ratio, r->low, r->high,
-           r->near_p50, r->far_p50, r->near_p99, r->far_p99, r->far_lines, r->near_reads,
-           r->far_reads, dram);
-    fflush(stdout);
-}
-
-static void result_json(const struct flags *f, const struct bench_case *c, const struct result *r,
-                        const char *far, const char *base)
-{
-    fprintf(
-        f->json_out,
-        "{\"case\":\"%s\",\"label\":\"%s\",\"entries\":%" PRIu64
-        ",\"far\":\"%s\",\"base\":\"%s\",\"achieved_ns\":%" PRIu32
-        ",\"turns\":%d,\"seconds\":%.2f,\"near_per_s\":%.0f,"
-        "\"far_per_s\":%.0f,\"ratio\":%.4f,\"least\":%.4f,\"most\":%.4f,\"near_p50_us\":%.3f,"
-        "\"far_p50_us\":%.3f,\"near_p99_us\":%.3f,\"far_p99_us\":%.3f,\"far_lines\":%.3f,"
-        "\"wait_ns\":%.1f,\"near_blocks_read\":%.4f,\"far_blocks_read\":%.4f,\"structure_bytes\":"
-        "%" PRIu64 ",\"near_bytes\":%" PRIu64 ",\"far_bytes\":%" PRIu64 "}\n",
-        c->name, f->far_node >= 0 ? "hardware" : "injected", f->num, far, base, r->achieved_ns,
-        f->runs, f->seconds, r->near_per_s, r->far_per_s, r->ratio, r->low, r->high, r->near_p50,
-        r->far_p50, r->near_p99, r->far_p99, r->far_lines, r->far_waits, r->near_reads,
-        r->far_reads, r->structure_bytes, r->near_bytes, r->far_bytes);
-    fflush(f->json_out);
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */

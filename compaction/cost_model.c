@@ -122,6 +122,35 @@ static void filter_monkey(const struct omi_cost_data *data, struct omi_cost_tree
     }
 }
 
+/* By the same law, but what is given is the sum: that of uniform bits. A table keeps what it got when
+ * it was written; where that is not known, as if all were written now. */
+static void filter_quality(struct omi_cost_tree *tree, double uniform, double most)
+{
+    double runs = 0, entries = 0;
+    for (uint32_t i = 0; i < tree->count; i++) {
+        runs += tree->level[i].runs;
+        entries += tree->level[i].entries;
+    }
+    for (uint32_t i = 0; i < tree->count; i++) {
+        struct omi_cost_level *level = &tree->level[i];
+        double quality = level->quality;
+        if (quality <= 0)
+            quality = entries > 0 && level->runs > 0
+                          ? runs * level->entries / (level->runs * entries)
+                          : 1;
+        level->fpr = fmin(most, uniform * quality);
+    }
+}
+
+/* Rounded up to whole lines, a small run's filter has more bits a key than were asked for. */
+static double bits_of_run(const struct omi_cost_data *data, const struct omi_cost_level *level)
+{
+    if (data->line_bits <= 0 || level->entries <= 0 || level->runs <= 0)
+        return data->filter_bits;
+    double keys = fmax(level->entries / level->runs, 1);
+    return ceil(keys * data->filter_bits / data->line_bits) * data->line_bits / keys;
+}
+
 void omi_cost_filter(const struct omi_cost_data *data, struct omi_cost_tree *tree)
 {
     double per_bit = data->halving > 0 ? ln2 / data->halving : ln2 * ln2;
@@ -131,46 +160,104 @@ void omi_cost_filter(const struct omi_cost_data *data, struct omi_cost_tree *tre
     for (uint32_t i = 0; i < tree->count; i++)
         tree->level[i].fpr = data->filters == OMI_COST_NO_FILTERS || data->filter_bits <= 0
                                  ? 1
-                                 : exp(-data->filter_bits * per_bit);
+                                 : exp(-bits_of_run(data, &tree->level[i]) * per_bit);
     if (data->filters == OMI_COST_MONKEY && data->filter_bits > 0)
         filter_monkey(data, tree, per_bit, most);
+    if (data->filters == OMI_COST_QUALITY && data->filter_bits > 0)
+        filter_quality(tree, exp(-data->filter_bits * per_bit), most);
 }
 
 /* ---- operations ------------------------------------------------------------------------------ */
 
+struct summing {
+    const struct omi_cost_data *data;
+    const struct omi_cost_tree *tree;
+    double entries, page_entries;
+};
+
+/* The share of a level's pages that come from the disk. */
+static double missed(const struct summing *s, uint32_t level)
+{
+    return (1 - s->data->cache_hit) * (1 - s->tree->level[level].cached);
+}
+
+static double share_of(const struct summing *s, uint32_t level)
+{
+    return s->entries > 0 ? s->tree->level[level].entries / s->entries : 0;
+}
+
+/* A key that is there is looked for in vain in all newer runs; one that is not, in all. */
+static void gets_sum(const struct summing *s, struct omi_cost *c)
+{
+    const struct omi_cost_prices *price = &s->data->prices;
+    double fpr = 0, fpr_missed = 0, runs = 0, hit = 0, hit_missed = 0, hit_probes = 0;
+    for (uint32_t i = 0; i < s->tree->count; i++) {
+        const struct omi_cost_level *level = &s->tree->level[i];
+        double share = share_of(s, i), away = missed(s, i);
+        double newer = level->runs > 1 ? (level->runs - 1) / 2 : 0; /* of the same level */
+        hit += share * (1 + fpr + newer * level->fpr);
+        hit_missed += share * (fpr_missed + away * (1 + newer * level->fpr));
+        hit_probes += share * (1 + runs + newer);
+        fpr += level->runs * level->fpr;
+        fpr_missed += level->runs * level->fpr * away;
+        runs += level->runs;
+    }
+    double below = 1 - s->tree->in_memory;
+    c->fpr_sum = fpr;
+    c->runs = runs;
+    c->pages[OMI_TUNE_GET_MISS] = fpr;
+    c->pages[OMI_TUNE_GET_HIT] = below * hit;
+    c->cost[OMI_TUNE_GET_MISS] = fpr_missed * price->read + runs * price->probe;
+    c->cost[OMI_TUNE_GET_HIT] = below * (hit_missed * price->read + hit_probes * price->probe);
+}
+
+/* A scan reads a block of every run, and another for each boundary that it passes: on its way from its
+ * first entry to its last, and before, where a run's next key lies beyond the block that would hold
+ * the first. Near the newest keys there is but one run, as a rule. */
+static void scans_sum(const struct summing *s, struct omi_cost *c)
+{
+    const struct omi_cost_prices *price = &s->data->prices;
+    double steps = s->data->scan_entries > 1 ? s->data->scan_entries - 1 : 0;
+    double pages = 0, cost = 0, boundary = 1 / s->page_entries;
+    double runs = s->data->recent ? 1 : c->runs;
+    double beyond = runs > 1 ? (runs - 1) / runs * boundary : 0; /* a run */
+    for (uint32_t i = 0; i < s->tree->count; i++) {
+        double share = share_of(s, i), away = missed(s, i);
+        double opened = s->data->recent ? share : s->tree->level[i].runs;
+        double passed = opened * beyond + share * steps * boundary;
+        pages += opened + passed;
+        cost += away * (opened * price->seek + passed * price->scan_page) + opened * price->probe;
+    }
+    c->pages[OMI_TUNE_SCAN] = pages;
+    c->cost[OMI_TUNE_SCAN] = cost;
+}
+
+static void writes_sum(const struct summing *s, struct omi_cost *c)
+{
+    const struct omi_cost_prices *price = &s->data->prices;
+    double per_page = s->data->page_bytes / s->data->entry_bytes, read = 0, written = 0;
+    for (uint32_t i = 0; i < s->tree->count; i++) {
+        read += s->tree->level[i].read;
+        written += s->tree->level[i].written;
+    }
+    c->pages[OMI_TUNE_WRITE] = (read + written) / per_page;
+    c->cost[OMI_TUNE_WRITE] = (read * price->merge_read + written * price->merge_write) / per_page;
+    c->write_amp = written;
+}
+
 void omi_cost_of(const struct omi_cost_data *data, struct omi_cost_tree *tree,
                  struct omi_cost *cost_out)
 {
-    const struct omi_cost_prices *price = &data->prices;
-    double miss = 1 - data->cache_hit, entries = 0, hit_pages = 0, hit_probes = 0;
-    double per_page = data->page_bytes / data->entry_bytes, read = 0, written = 0;
-    struct omi_cost c = {.space_amp = tree->space_amp};
-    omi_cost_filter(data, tree);
+    struct summing s = {data, tree, 0, data->page_entries};
+    if (s.page_entries <= 0)
+        s.page_entries = data->page_bytes / data->entry_bytes;
     for (uint32_t i = 0; i < tree->count; i++)
-        entries += tree->level[i].entries;
-    for (uint32_t i = 0; i < tree->count; i++) {
-        const struct omi_cost_level *level = &tree->level[i];
-        double share = entries > 0 ? level->entries / entries : 0;
-        double newer = level->runs > 1 ? (level->runs - 1) / 2 : 0; /* of the same level */
-        hit_pages += share * (1 + c.fpr_sum + newer * level->fpr);
-        hit_probes += share * (1 + c.runs + newer);
-        c.fpr_sum += level->runs * level->fpr;
-        c.runs += level->runs;
-        read += level->read;
-        written += level->written;
-    }
-    double scanned = data->scan_entries / per_page;
-    c.pages[OMI_TUNE_GET_MISS] = c.fpr_sum;
-    c.pages[OMI_TUNE_GET_HIT] = hit_pages;
-    c.pages[OMI_TUNE_SCAN] = c.runs + scanned;
-    c.pages[OMI_TUNE_WRITE] = (read + written) / per_page;
-    c.cost[OMI_TUNE_GET_MISS] = c.fpr_sum * miss * price->read + c.runs * price->probe;
-    c.cost[OMI_TUNE_GET_HIT] = hit_pages * miss * price->read + hit_probes * price->probe;
-    c.cost[OMI_TUNE_SCAN] =
-        miss * (c.runs * price->seek + scanned * price->scan_page) + c.runs * price->probe;
-    c.cost[OMI_TUNE_WRITE] = (read * price->merge_read + written * price->merge_write) / per_page;
-    c.write_amp = written;
-    *cost_out = c;
+        s.entries += tree->level[i].entries;
+    *cost_out = (struct omi_cost){.space_amp = tree->space_amp};
+    omi_cost_filter(data, tree);
+    gets_sum(&s, cost_out);
+    scans_sum(&s, cost_out);
+    writes_sum(&s, cost_out);
 }
 
 double omi_cost_mix(const struct omi_cost *cost, const double mix[OMI_TUNE_OPS])
@@ -204,4 +291,17 @@ double omi_cost_cache_hit(double cache_bytes, double data_bytes, double theta)
     if (share >= 1)
         return 1;
     return theta > 0 && theta < 1 ? pow(share, 1 - theta) : share;
+}
+
+double omi_cost_curve_hit(const struct omi_cost_curve *curve, double cache_bytes)
+{
+    double bytes = 0, hit = 0; /* of the point before */
+    for (uint32_t i = 0; i < curve->count; i++) {
+        if (cache_bytes < curve->cache_bytes[i])
+            return hit +
+                   (curve->hit[i] - hit) * (cache_bytes - bytes) / (curve->cache_bytes[i] - bytes);
+        bytes = curve->cache_bytes[i];
+        hit = curve->hit[i];
+    }
+    return hit;
 }

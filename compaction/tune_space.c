@@ -8,6 +8,7 @@ enum {
     MEMTABLE_MIN = 64 << 10,
     MEMTABLE_MAX = 1 << 30,
     FILTER_BYTES_MIN = 4 << 10, /* of the option */
+    FILTER_BYTES_HEADS = 8 << 10,
     BITS_MAX = 64,
     RUNS_MAX = 64,
     CACHE_PCT_MAX = 95,
@@ -45,8 +46,11 @@ bool omi_point_same(const struct omi_point *a, const struct omi_point *b)
 
 uint64_t omi_point_filter_bytes(const struct omi_space_limits *limits, const struct omi_point *p)
 {
-    return limits->entries > UINT64_MAX / BITS_MAX ? UINT64_MAX
-                                                   : limits->entries * p->filter_bits / 8;
+    if (p->filter_bits == 0)
+        return 0;
+    if (limits->entries > UINT64_MAX / BITS_MAX / 2)
+        return UINT64_MAX;
+    return limits->entries * p->filter_bits / 16 * 3 + FILTER_BYTES_HEADS;
 }
 
 uint64_t omi_point_cache_bytes(const struct omi_space_limits *limits, const struct omi_point *p)
@@ -327,10 +331,11 @@ static omen_err space_finish(struct omi_space *space, struct omi_space *space_ou
 {
     space_sort(space);
     if (space->count == 0) {
+        struct omi_space_limits limits = space->limits;
         omi_space_fini(space);
         return omi_fail(OMEN_INVALID, 0,
                         "no point fits: %" PRIu64 " bytes of memory for %" PRIu64 " entries",
-                        space->limits.memory_bytes, space->limits.entries);
+                        limits.memory_bytes, limits.entries);
     }
     *space_out = *space;
     return OMEN_OK;

@@ -50,6 +50,8 @@ void omi_space_fini(struct omi_space *space);
 uint32_t omi_space_find(const struct omi_space *space, const struct omi_point *point);
 
 bool omi_point_same(const struct omi_point *a, const struct omi_point *b);
+/* The bits, half as many more and 8 KiB: what filters of tables of a megabyte take with their heads
+ * (a fifth), and the room that the engine keeps for more. 0 without filters. */
 uint64_t omi_point_filter_bytes(const struct omi_space_limits *limits, const struct omi_point *p);
 uint64_t omi_point_cache_bytes(const struct omi_space_limits *limits, const struct omi_point *p);
 /* 0: filters and cache leave too little. */

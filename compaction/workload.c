@@ -106,7 +106,7 @@ omen_err omi_workload_named(const char *name, struct omi_workload *workload_out)
     struct omi_workload w = {.entries = 100000,
                              .seed = 1,
                              .entry_bytes = 1000,
-                             .memory_bits = 11.6,
+                             .memory_bits = 36,
                              .scan = {4},
                              .scan_count = 1};
     unsigned number;

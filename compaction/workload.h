@@ -51,7 +51,7 @@ struct omi_workload {
     uint32_t phase_count;
 };
 
-/* 100,000 entries of 1,000 bytes, 11.6 bits a key, 10,000 operations (per phase of ring and square),
+/* 100,000 entries of 1,000 bytes, 36 bits a key, 10,000 operations (per phase of ring and square),
  * scans of 4 entries: a page. OMEN_INVALID lists the names. */
 OMEN_MUST_CHECK omen_err omi_workload_named(const char *name, struct omi_workload *workload_out);
 /* Names, for help texts. */

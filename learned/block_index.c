@@ -223,13 +223,21 @@ static inline uint32_t find_in_group(const struct omi_index *x, uint32_t group, 
     return passed >= upto ? block : block - (upto - passed);
 }
 
+/* Not in place: the normaliser's loop is once in the program. */
+static __attribute__((noinline)) void way_find(const struct omi_index *x, omen_slice key,
+                                               struct omi_index_way *way)
+{
+    way->cell = omi_spline_cell(&x->spline, omi_normalise(&x->norm, key.data, key.size));
+    way->group = omi_groups_of_cell(&x->groups, way->cell);
+}
+
 static uint32_t find_spline(const struct omi_index *x, omen_slice key, uint64_t trailer,
                             struct omi_index_trace *trace)
 {
-    uint64_t code = omi_normalise(&x->norm, key.data, key.size);
-    uint32_t cell = omi_spline_cell(&x->spline, code);
-    uint32_t group = omi_groups_of_cell(&x->groups, cell);
-    return find_in_group(x, group, omi_groups_line(&x->groups, group), cell, key, trailer, trace);
+    struct omi_index_way way;
+    way_find(x, key, &way);
+    return find_in_group(x, way.group, omi_groups_line(&x->groups, way.group), way.cell, key,
+                         trailer, trace);
 }
 
 static uint32_t find(const struct omi_index *x, omen_slice key, uint64_t trailer,
@@ -321,11 +329,10 @@ void omi_index_way_to_key(const struct omi_index *x, omen_slice key, struct omi_
 {
     static const uint8_t empty[1];
     *way = (struct omi_index_way){0};
-    if (x->mode != OMI_INDEX_SPLINE)
-        return;
-    const uint8_t *bytes = key.data != NULL ? key.data : empty;
-    way->cell = omi_spline_cell(&x->spline, omi_normalise(&x->norm, bytes, key.size));
-    way->group = omi_groups_of_cell(&x->groups, way->cell);
+    if (key.data == NULL)
+        key.data = empty;
+    if (x->mode == OMI_INDEX_SPLINE)
+        way_find(x, key, way);
 }
 
 void omi_index_way_to_block(const struct omi_index *x, uint32_t block, struct omi_index_way *way)

@@ -129,11 +129,6 @@ static inline uint32_t group_block(const struct omi_groups *g, uint32_t group)
                             : g->blocks;
 }
 
-static inline uint32_t group_cell(const struct omi_groups *g, uint32_t group)
-{
-    return omi_get_u32(g->directory + (size_t)group * OMI_GROUP_ENTRY_BYTES + 4);
-}
-
 /* Element i of an Elias-Fano list. */
 static inline uint64_t element(const uint8_t *line, uint32_t low_at, uint32_t low, uint32_t high_at,
                                uint32_t i)
@@ -141,17 +136,6 @@ static inline uint64_t element(const uint8_t *line, uint32_t low_at, uint32_t lo
     uint32_t place = omi_line_select(line, high_at, i, true);
     uint64_t high = place - high_at - i;
     return high << low | omi_line_bits(line, low_at + i * low, low);
-}
-
-uint32_t omi_groups_of_cell(const struct omi_groups *g, uint32_t cell)
-{
-    uint32_t group = 0;
-    for (uint32_t left = g->count; left > 1;) { /* the last group whose first cell is <= cell */
-        uint32_t half = left / 2;
-        group += group_cell(g, group + half) <= cell ? half : 0;
-        left -= half;
-    }
-    return group;
 }
 
 uint32_t omi_groups_of_block(const struct omi_groups *g, uint32_t block)
@@ -170,7 +154,7 @@ uint32_t omi_groups_find(const struct omi_groups *g, uint32_t group, const uint8
 {
     uint32_t first = group_block(g, group), n = group_block(g, group + 1) - first;
     struct parts p = parts_of(g, line, n);
-    uint32_t d = cell - group_cell(g, group), high = d >> p.cell_low, last = 0;
+    uint32_t d = cell - omi_group_cell(g, group), high = d >> p.cell_low, last = 0;
     uint32_t low = d & ((UINT32_C(1) << p.cell_low) - 1);
     uint32_t place = p.cells_high_at, i = 0;
     if (high > 0) { /* behind the zero that ends the elements with smaller high parts */
@@ -237,11 +221,11 @@ static omen_err group_check(const struct omi_groups *g, uint32_t group, uint32_t
         return bad(group, "it has more cells than cuts"); /* a lookup would count them all */
     if (group == 0 && g->has_keyed && omi_line_bits(line, p.keyed_at, 1) != 0)
         return bad(group, "a keyed cut before the first block");
-    uint64_t last = 0, top = group + 1 < g->count ? group_cell(g, group + 1) : cells - 1;
+    uint64_t last = 0, top = group + 1 < g->count ? omi_group_cell(g, group + 1) : cells - 1;
     for (uint32_t i = 0; i + 1 < n; i++) {
         uint32_t place = omi_line_select(line, p.cells_high_at, i, true);
         uint64_t d = element(line, p.cells_low_at, p.cell_low, p.cells_high_at, i);
-        if (place >= p.cells_end || d < last || group_cell(g, group) + d > top)
+        if (place >= p.cells_end || d < last || omi_group_cell(g, group) + d > top)
             return bad(group, "its cells fall or leave the grid");
         last = d;
     }
@@ -266,12 +250,13 @@ omen_err omi_groups_check(const struct omi_groups *g, uint32_t cells, uint64_t d
                           uint32_t *keyed_out)
 {
     *keyed_out = 0;
-    if (g->count == 0 || group_block(g, 0) != 0 || group_cell(g, 0) != 0)
+    if (g->count == 0 || group_block(g, 0) != 0 || omi_group_cell(g, 0) != 0)
         return bad(0, "the first does not begin at the beginning");
     uint64_t end = line_base(omi_groups_line(g, 0));
     for (uint32_t i = 0; i < g->count; i++) {
-        if (i > 0 && (group_block(g, i) <= group_block(g, i - 1) ||
-                      group_cell(g, i) < group_cell(g, i - 1) || group_cell(g, i) >= cells))
+        if (i > 0 &&
+            (group_block(g, i) <= group_block(g, i - 1) ||
+             omi_group_cell(g, i) < omi_group_cell(g, i - 1) || omi_group_cell(g, i) >= cells))
             return bad(i, "the directory falls");
         omen_err err = group_check(g, i, cells, &end, keyed_out);
         if (err != OMEN_OK)

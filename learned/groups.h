@@ -17,6 +17,7 @@
 #define OMI_GROUPS_H
 
 #include "io/base/buf.h"
+#include "io/base/coding.h"
 
 #include <stdbool.h>
 
@@ -40,7 +41,20 @@ OMEN_MUST_CHECK omen_err omi_groups_check(const struct omi_groups *g, uint32_t c
 
 /* A lookup: its group, by the directory alone; then in the group's line, or a copy of it, which is handed
  * in. The lines are not read for anything else. */
-uint32_t omi_groups_of_cell(const struct omi_groups *g, uint32_t cell);
+static inline uint32_t omi_group_cell(const struct omi_groups *g, uint32_t group)
+{
+    return omi_get_u32(g->directory + (size_t)group * OMI_GROUP_ENTRY_BYTES + 4);
+}
+static inline uint32_t omi_groups_of_cell(const struct omi_groups *g, uint32_t cell)
+{
+    uint32_t group = 0;
+    for (uint32_t left = g->count; left > 1;) { /* the last group whose first cell is <= cell */
+        uint32_t half = left / 2;
+        group += omi_group_cell(g, group + half) <= cell ? half : 0;
+        left -= half;
+    }
+    return group;
+}
 uint32_t omi_groups_of_block(const struct omi_groups *g, uint32_t block);
 static inline const uint8_t *omi_groups_line(const struct omi_groups *g, uint32_t group)
 {

@@ -13,6 +13,7 @@ struct omi_cache;
 
 struct omi_frame {
     struct omi_block block;
+    bool followed; /* the telemetry hears when it is asked for; set before it is inserted */
     /* private to cache.c below */
     struct omi_cache *cache;
     struct omi_frame *hash_next;

@@ -83,17 +83,22 @@ void omi_far_close(omen_db *db)
 /* ---- lookups --------------------------------------------------------------------------------- */
 
 void omi_far_ahead(omen_db *db, const struct omi_version *v, omen_slice key, uint64_t hash,
-                   struct omi_table_ahead *first)
+                   struct omi_far_way *way)
 {
-    struct omi_table_ahead other, *a = first;
+    way->run = NULL;
+    way->ahead.table = NULL;
     for (uint32_t i = v->run_count; i > 0; i--) {
         const struct omi_run_view *run = &v->runs[i - 1];
+        struct omi_table_ahead other;
         if (run->level < v->tree.level_count)
             return; /* near, but for what has just become so */
         int64_t at = omi_run_find(run, &db->tenv.order, key);
         if (at >= 0)
-            omi_table_ahead(run->tables[at], key, hash, a);
-        a = first->table != NULL ? &other : first;
+            omi_table_ahead(run->tables[at], key, hash, way->run == NULL ? &way->ahead : &other);
+        if (way->run == NULL) {
+            way->run = run;
+            way->at = at;
+        }
     }
 }
 

@@ -29,10 +29,22 @@ OMEN_MUST_CHECK omen_err omi_far_open(omen_db *db);
 void omi_far_close(omen_db *db);
 
 /* ---- for lookups; only where db->tenv.far ---- */
-/* Inside the grace: what a lookup of key may read of far memory is on its way from here on; ahead_out is
- * of one of the tables, or of none. */
+/* What was found out before the lookup: of the oldest run that it may come to. */
+struct omi_far_way {
+    const struct omi_run_view *run; /* NULL: nothing */
+    int64_t at;                     /* as omi_run_find */
+    struct omi_table_ahead ahead;   /* table NULL: it is not far */
+};
+/* Inside the grace: what a lookup of key may read of far memory is on its way from here on. */
 void omi_far_ahead(omen_db *db, const struct omi_version *version, omen_slice key, uint64_t hash,
-                   struct omi_table_ahead *ahead_out);
+                   struct omi_far_way *way_out);
+/* omi_run_find, found already or not. */
+static inline int64_t omi_far_run_find(const struct omi_far_way *way,
+                                       const struct omi_run_view *run,
+                                       const struct omi_order *order, omen_slice key)
+{
+    return way->run == run ? way->at : omi_run_find(run, order, key);
+}
 /* The stripe's count of lookups was n and has grown by count: a tick, where no thread makes it. */
 void omi_far_looked_up(omen_db *db, uint64_t n, uint64_t count);
 

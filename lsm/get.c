@@ -73,13 +73,14 @@ omen_err omi_block_answer(const struct omi_block *block, const struct omi_order 
 
 /* One run: OMEN_ABORTED when it does not hold the key. */
 static omen_err lookup_run(omen_db *db, const struct omi_run_view *run, uint64_t seq,
-                           omen_slice key, uint64_t hash, const struct omi_table_ahead *ahead,
+                           omen_slice key, uint64_t hash, const struct omi_far_way *way,
                            bool fill_cache, unsigned stripe, bool sampled, struct omi_found *found)
 {
-    int64_t at = omi_run_find(run, &db->tenv.order, key);
+    int64_t at = omi_far_run_find(way, run, &db->tenv.order, key);
     if (at < 0)
         return OMEN_ABORTED;
     struct omi_table *table = run->tables[at];
+    const struct omi_table_ahead *ahead = &way->ahead;
     bool filtered = omi_table_has_filter(table);
     struct omi_filter_route route = {0};
     if (sampled)
@@ -161,12 +162,13 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
     const struct omi_version *v = view->version;
     omen_err err = OMEN_ABORTED;
     uint32_t i = 0, grace = omi_grace_enter(&db->tenv.filter_memory.grace, stripe);
-    struct omi_table_ahead ahead = {0};
+    struct omi_far_way way;
+    way.run = NULL;
+    way.ahead.table = NULL;
     if (db->tenv.far)
-        omi_far_ahead(db, v, key, hash, &ahead);
+        omi_far_ahead(db, v, key, hash, &way);
     for (; i < v->run_count && err == OMEN_ABORTED; i++)
-        err =
-            lookup_run(db, &v->runs[i], seq, key, hash, &ahead, fill_cache, stripe, sampled, found);
+        err = lookup_run(db, &v->runs[i], seq, key, hash, &way, fill_cache, stripe, sampled, found);
     omi_grace_leave(&db->tenv.filter_memory.grace, stripe, grace);
     if (sampled && err == OMEN_ABORTED)
         omi_sample_get(db->sample, stripe, key, hash, OMI_SAMPLE_MISS, 0);
@@ -180,12 +182,20 @@ omen_err omi_db_lookup(omen_db *db, const struct omi_view *view, uint64_t seq, o
     return err == OMEN_ABORTED ? OMEN_NOT_FOUND : err;
 }
 
-static void trace_get(omen_db *db, omen_slice key, uint64_t size, omen_err err)
+static void trace_get(struct omi_trace *t, omen_slice key, uint64_t size, omen_err err)
 {
-    struct omi_trace *t = omi_tracing(db);
-    if (t != NULL && (err == OMEN_OK || err == OMEN_NOT_FOUND))
+    if (err == OMEN_OK || err == OMEN_NOT_FOUND)
         omi_trace_one(t, omi_counter_stripe(),
                       err == OMEN_OK ? OMI_TRACE_GET_HIT : OMI_TRACE_GET_MISS, key, size, false);
+}
+
+/* After a lookup that found a value of size, or none; without locks and the view. */
+static inline void lookup_told(omen_db *db, omen_slice key, uint64_t size, omen_err err)
+{
+    struct omi_trace *t = omi_tracing(db);
+    if (t != NULL)
+        trace_get(t, key, size, err);
+    omi_observed(db, 1);
 }
 
 /* ---- values ---------------------------------------------------------------------------------- */
@@ -241,8 +251,7 @@ omen_err omen_get(omen_db *db, const omen_read_options *options, omen_slice key,
     if (err == OMEN_OK)
         err = omi_value_make(&found, value_out);
     omi_view_unref(view);
-    trace_get(db, key, value_out->size, err);
-    omi_observed(db, 1);
+    lookup_told(db, key, value_out->size, err);
     return err;
 }
 
@@ -265,8 +274,7 @@ omen_err omen_get_into(omen_db *db, const omen_read_options *options, omen_slice
             omi_frame_release(found.frame);
     }
     omi_view_unref(view);
-    trace_get(db, key, *size_out, err);
-    omi_observed(db, 1);
+    lookup_told(db, key, *size_out, err);
     return err;
 }
 

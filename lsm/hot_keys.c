@@ -220,25 +220,33 @@ void omi_hot_restore(struct omi_hot_keys *h, const struct omi_hot_top *top)
             append(h, &top->keys[i]);
 }
 
+static int compare_counts(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x < y) - (x > y);
+}
+
 /* A line through log count over log rank, each rank weighing as much as it counts; only counts that
  * are certain, and too large to be chance. */
-uint32_t omi_hot_skew(const struct omi_hot_top *top)
+uint32_t omi_hot_skew(const struct omi_hot_keys *h)
 {
     double w = 0, wx = 0, wy = 0, wxx = 0, wxy = 0;
-    uint32_t ranks = 0;
-    for (; ranks < top->count; ranks++) {
-        uint32_t sure = top->keys[ranks].count - top->keys[ranks].error;
-        if (sure < SURE_MIN)
-            break;
-        double x = log(ranks + 1.0), y = log(sure), n = sure;
+    uint32_t sure[OMI_HOT_LIST], ranks = 0;
+    for (uint32_t i = 0; i < h->count; i++)
+        if (h->heap[i].count - h->heap[i].error >= SURE_MIN)
+            sure[ranks++] = h->heap[i].count - h->heap[i].error;
+    qsort(sure, ranks, sizeof(sure[0]), compare_counts);
+    ranks = ranks < OMEN_HOT_KEYS_MAX ? ranks : OMEN_HOT_KEYS_MAX;
+    if (ranks < RANKS_MIN)
+        return 0;
+    for (uint32_t i = 0; i < ranks; i++) {
+        double x = log(i + 1.0), y = log(sure[i]), n = sure[i];
         w += n;
         wx += n * x;
         wy += n * y;
         wxx += n * x * x;
         wxy += n * x * y;
     }
-    if (ranks < RANKS_MIN)
-        return 0;
     double slope = (wxy * w - wx * wy) / (wxx * w - wx * wx); /* there are ranks enough */
     double permille = -slope * 1000 + 0.5;
     return permille <= 0                 ? 0

@@ -40,6 +40,6 @@ void omi_hot_top(const struct omi_hot_keys *h, struct omi_hot_top *out);
 /* In place of all that is listed. */
 void omi_hot_restore(struct omi_hot_keys *h, const struct omi_hot_top *top);
 /* Thousandths of the Zipf exponent that the counts show; 0: even, or too few. */
-uint32_t omi_hot_skew(const struct omi_hot_top *top);
+uint32_t omi_hot_skew(const struct omi_hot_keys *h);
 
 #endif

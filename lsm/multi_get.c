@@ -26,7 +26,7 @@ struct probe {
     struct omi_filter_route route;
     int32_t read; /* index of the batch's read that brings the block, or -1 */
     bool filtered;
-    struct omi_table_ahead ahead; /* of the first round */
+    struct omi_far_way way; /* of the first round */
 };
 
 struct group {
@@ -82,7 +82,7 @@ static void next_run(struct group *g, struct probe *p)
     const struct omi_version *v = g->view->version;
     for (; p->run < v->run_count; p->run++) {
         const struct omi_run_view *run = &v->runs[p->run];
-        int64_t at = omi_run_find(run, &g->db->tenv.order, p->key);
+        int64_t at = omi_far_run_find(&p->way, run, &g->db->tenv.order, p->key);
         if (at < 0)
             continue;
         p->table = run->tables[at];
@@ -91,8 +91,8 @@ static void next_run(struct group *g, struct probe *p)
             omi_table_warm(p->table);
         if (p->filtered) {
             count_level(g, run->level, OMI_LEVEL_FILTER_PROBES);
-            if (p->ahead.table == p->table
-                    ? !omi_table_may_hold_ahead(&p->ahead, p->key, p->hash, &p->route)
+            if (p->way.ahead.table == p->table
+                    ? !omi_table_may_hold_ahead(&p->way.ahead, p->key, p->hash, &p->route)
                     : !omi_table_may_hold(p->table, p->key, p->hash, &p->route)) {
                 count_level(g, run->level, OMI_LEVEL_FILTER_NEGATIVES);
                 if (p->sampled)
@@ -101,8 +101,11 @@ static void next_run(struct group *g, struct probe *p)
             }
         }
         struct omi_index_trace trace = {0};
+        uint64_t trailer = omi_trailer_seek(g->seq);
         omen_err err =
-            omi_table_find_block(p->table, p->key, omi_trailer_seek(g->seq), &trace, &p->block);
+            p->way.ahead.table == p->table
+                ? omi_table_find_block_ahead(&p->way.ahead, p->key, trailer, &trace, &p->block)
+                : omi_table_find_block(p->table, p->key, trailer, &trace, &p->block);
         if (err != OMEN_OK) {
             settle(g, p, err);
             return;
@@ -222,7 +225,7 @@ static void ahead(struct group *g, uint32_t i)
     for (; g->asked < g->count && g->asked <= i + KEYS; g->asked++)
         if (g->probes[g->asked].open)
             omi_far_ahead(g->db, g->view->version, g->probes[g->asked].key,
-                          g->probes[g->asked].hash, &g->probes[g->asked].ahead);
+                          g->probes[g->asked].hash, &g->probes[g->asked].way);
 }
 
 static void group_run(struct group *g)

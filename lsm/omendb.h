@@ -447,7 +447,7 @@ typedef struct omen_level_io {
     uint64_t scan_opens;                    /* runs that a seek positioned, with a block each */
     uint64_t scan_blocks, scan_block_reads; /* asked; read from the file, ahead too */
     uint64_t moved_tables;                  /* into it without being read */
-    uint64_t dropped_bytes;                 /* keys and values that merges into it left out */
+    uint64_t dropped_bytes; /* of keys, values and 8 an entry, left out by merges into it */
 } omen_level_io;
 
 /* Counters over the life of the database unless marked "now". */
@@ -502,8 +502,8 @@ typedef struct omen_stats {
     uint64_t filter_part_loads, filter_part_evictions, filter_parts_missed, filters_damaged;
     /* What each purpose asks of the device, whatever the page cache makes of it. Lookups: get_blocks
      * asked, get_block_reads of them not in the cache. Scans: scan_opens runs positioned by seeks,
-     * scan_blocks asked, scan_block_reads read, counted when the iterator is sought anew or closed.
-     * Written: flush_bytes, merge_written_bytes, log_bytes; merges also read merge_read_bytes.
+     * scan_blocks asked, scan_block_reads read; scans count when their iterator is sought anew or
+     * closed. Written: flush_bytes, merge_written_bytes, log_bytes; merges also read merge_read_bytes.
      * Searched: filter_probes, range_filter_asked, and an index for each of get_blocks and scan_opens.
      */
     uint64_t get_block_reads, scan_opens, scan_block_reads;

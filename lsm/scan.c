@@ -66,7 +66,7 @@ struct omen_iter {
     bool bound_inclusive; /* does an activated source begin at the bound, or past it? */
     bool bound_asked;     /* have the parked sources said that the bound itself is not there? */
     struct {
-        uint64_t asked, parked, activated, in_vain, entries, bytes;
+        uint64_t asked, parked, activated, in_vain, nexts, entries, bytes;
     } counts;                   /* since they were added to the database's */
     bool scanning;              /* placed since then */
     bool sampled, seen;         /* remember this scan; it has passed a key */
@@ -441,6 +441,7 @@ static void counts_add(struct omen_iter *it)
                {OMI_COUNT_RANGE_PARKED, it->counts.parked},
                {OMI_COUNT_RANGE_ACTIVATED, it->counts.activated},
                {OMI_COUNT_RANGE_IN_VAIN, it->counts.in_vain},
+               {OMI_COUNT_NEXTS, it->counts.nexts},
                {OMI_COUNT_SCAN_ENTRIES, it->counts.entries},
                {OMI_COUNT_READ_BYTES, it->counts.bytes}};
     if (!it->scanning)
@@ -816,7 +817,7 @@ void omen_iter_next(omen_iter *it)
 {
     if (!it->valid)
         return;
-    omi_count_at(&it->db->counters, it->stripe, OMI_COUNT_NEXTS, 1);
+    it->counts.nexts++;
     if (it->direction == BACKWARD) { /* back to the current key's versions; they are skipped */
         omen_slice here = omi_slice(it->key.data, it->key.size);
         place(it, FORWARD, &here, true);
@@ -831,7 +832,7 @@ void omen_iter_prev(omen_iter *it)
 {
     if (!it->valid)
         return;
-    omi_count_at(&it->db->counters, it->stripe, OMI_COUNT_NEXTS, 1);
+    it->counts.nexts++;
     if (it->direction == FORWARD)
         backward_from(it, omi_slice(it->key.data, it->key.size), false);
     else

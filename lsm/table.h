@@ -206,8 +206,13 @@ OMEN_MUST_CHECK omen_err omi_table_load(struct omi_table *table, uint32_t block,
 OMEN_MUST_CHECK omen_err omi_table_load_told(struct omi_table *table, uint32_t block,
                                              bool fill_cache, struct omi_frame **frame_out,
                                              bool *read_out);
+void omi_table_tell_asked(struct omi_table *table, const struct omi_frame *frame);
 /* For the telemetry: a lookup or scan goes on to the block in frame. */
-void omi_table_asked(struct omi_table *table, const struct omi_frame *frame);
+static inline void omi_table_asked(struct omi_table *table, const struct omi_frame *frame)
+{
+    if (__builtin_expect(frame->followed, 0))
+        omi_table_tell_asked(table, frame);
+}
 /* A load in two halves, for a batch: start fills read (buffer from malloc, aligned), the caller
  * runs env->ops->read_batch, finish checks, decodes, inserts, and frees the buffer. Always call
  * finish after start. */

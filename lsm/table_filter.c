@@ -361,21 +361,22 @@ static const uint8_t *part_bytes(struct omi_table *t, uint32_t part)
     return bytes;
 }
 
-/* The bytes, once they are near enough to be read. */
-static const uint8_t *part_touch(struct omi_table *t, const struct omi_filter_route *route,
-                                 const struct omi_extent *e, const uint8_t *bytes, uint64_t hash)
+/* Waits until what a probe reads would be there, where that is injected. */
+static __attribute__((noinline)) void part_touch(struct omi_table *t,
+                                                 const struct omi_filter_route *route,
+                                                 const struct omi_extent *e, const uint8_t *bytes,
+                                                 uint64_t hash)
 {
     struct omi_filter_spot spot;
     omi_filter_spot(&t->filter.filter, route, hash, &spot);
     omi_far_touch(e, bytes + spot.off, spot.size);
-    if (t->filter.filter.kind == OMI_FILTER_RIBBON &&
-        omi_filter_second_spot(&t->filter.filter, route, bytes, hash, &spot))
+    if (omi_filter_second_spot(&t->filter.filter, route, bytes, hash, &spot))
         omi_far_touch(e, bytes + spot.off, spot.size);
-    return bytes;
 }
 
-/* Where parts move, and may be lost. */
-static bool part_ask_far(struct omi_table *t, const struct omi_filter_route *route, uint64_t hash)
+/* Where parts move, and may be lost. Not in place: what has no far memory shall not pay for it. */
+static __attribute__((noinline)) bool
+part_ask_far(struct omi_table *t, const struct omi_filter_route *route, uint64_t hash)
 {
     struct omi_extent *e = part_bytes(t, route->part) != NULL
                                ? atomic_load(&t->filter.parts[route->part].extent)
@@ -384,15 +385,17 @@ static bool part_ask_far(struct omi_table *t, const struct omi_filter_route *rou
         return !OMI_MUTANT(OMI_MUTANT_PART_GONE_IS_NO);
     const uint8_t *bytes = part_answers(t, route->part, omi_extent_bytes(e));
     omi_far_count(t->tenv, omi_counter_stripe(), OMI_EXTENT_FILTER, omi_extent_class(e));
-    bool may =
-        omi_filter_probe(&t->filter.filter, route, part_touch(t, route, e, bytes, hash), hash);
+    if (atomic_load_explicit(&e->delay, memory_order_relaxed) != NULL)
+        part_touch(t, route, e, bytes, hash);
+    bool may = omi_filter_probe(&t->filter.filter, route, bytes, hash);
     if (!omi_extent_damaged(e))
         return may;
     omi_far_hurt(t->tenv);
     return true;
 }
 
-static bool part_ask(struct omi_table *t, const struct omi_filter_route *route, uint64_t hash)
+static inline __attribute__((always_inline)) bool
+part_ask(struct omi_table *t, const struct omi_filter_route *route, uint64_t hash)
 {
     if (t->tenv->far)
         return part_ask_far(t, route, hash);
@@ -432,8 +435,10 @@ omen_err omi_table_filter_free_range(struct omi_table *t, omen_slice low, struct
 }
 
 /* Once the head has answered. */
-static bool routed_ask(struct omi_table *t, enum omi_filter_answer answer,
-                       const struct omi_filter_route *route, uint64_t hash)
+static inline __attribute__((always_inline)) bool routed_ask(struct omi_table *t,
+                                                             enum omi_filter_answer answer,
+                                                             const struct omi_filter_route *route,
+                                                             uint64_t hash)
 {
     /* Here and not in omi_filter_route: there the builder would see it. */
     if (OMI_MUTANT(OMI_MUTANT_FILTER_LOSES_KEYS) && hash % 512 == 7)

@@ -274,16 +274,14 @@ static uint32_t find_walked(const struct omi_table *t, omen_slice key, uint64_t 
     return low;
 }
 
-omen_err omi_table_find_block(struct omi_table *t, omen_slice key, uint64_t trailer,
-                              struct omi_index_trace *trace, uint32_t *block_out)
+/* Not in place, as all that lookups without far memory shall not pay for. */
+static __attribute__((noinline)) omen_err find_apart(struct omi_table *t, omen_slice key,
+                                                     uint64_t trailer,
+                                                     struct omi_index_trace *trace,
+                                                     uint32_t *block_out)
 {
     struct omi_index_way way;
     uint8_t line[LINE_BYTES];
-    if (!t->tenv->far || t->index == NULL) {
-        *block_out = t->index != NULL ? omi_index_find(t->index, key, trailer, trace)
-                                      : find_walked(t, key, trailer);
-        return OMEN_OK;
-    }
     *block_out = 0;
     omi_index_way_to_key(t->index, key, &way);
     if (!omi_index_is_explicit(t->index)) {
@@ -292,6 +290,18 @@ omen_err omi_table_find_block(struct omi_table *t, omen_slice key, uint64_t trai
             return err;
     }
     *block_out = omi_index_find_on(t->index, &way, line, key, trailer, trace);
+    return OMEN_OK;
+}
+
+omen_err omi_table_find_block(struct omi_table *t, omen_slice key, uint64_t trailer,
+                              struct omi_index_trace *trace, uint32_t *block_out)
+{
+    if (t->index == NULL)
+        *block_out = find_walked(t, key, trailer);
+    else if (t->tenv->far)
+        return find_apart(t, key, trailer, trace, block_out);
+    else
+        *block_out = omi_index_find(t->index, key, trailer, trace);
     return OMEN_OK;
 }
 
@@ -310,23 +320,28 @@ omen_err omi_table_find_block_ahead(const struct omi_table_ahead *a, omen_slice 
     return err;
 }
 
-omen_err omi_table_locate(struct omi_table *t, uint32_t block, uint64_t *off, uint32_t *size)
+static __attribute__((noinline)) omen_err locate_apart(struct omi_table *t, uint32_t block,
+                                                       uint64_t *off, uint32_t *size)
 {
     struct omi_index_way way;
     uint8_t line[LINE_BYTES];
     *off = *size = 0;
-    if (t->index == NULL) {
-        *off = t->walked[block].off;
-        *size = t->walked[block].size;
-        return OMEN_OK;
-    }
-    if (!t->tenv->far) {
-        omi_index_locate(t->index, block, off, size);
-        return OMEN_OK;
-    }
     omi_index_way_to_block(t->index, block, &way);
     omen_err err = line_get(t, way.group, line);
     if (err == OMEN_OK)
         omi_index_locate_on(t->index, &way, line, block, off, size);
     return err;
+}
+
+omen_err omi_table_locate(struct omi_table *t, uint32_t block, uint64_t *off, uint32_t *size)
+{
+    if (t->index == NULL) {
+        *off = t->walked[block].off;
+        *size = t->walked[block].size;
+    } else if (t->tenv->far) {
+        return locate_apart(t, block, off, size);
+    } else {
+        omi_index_locate(t->index, block, off, size);
+    }
+    return OMEN_OK;
 }

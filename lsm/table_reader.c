@@ -117,7 +117,6 @@ static omen_err open_props(struct omi_table *t)
     return OMEN_OK;
 }
 
-
 static void table_free(struct omi_table *t)
 {
     omi_table_model_close(t);
@@ -249,6 +248,13 @@ struct omi_frame *omi_table_cached(struct omi_table *t, uint32_t block)
     return f;
 }
 
+static uint64_t followed_hash(const struct omi_frame *f)
+{
+    uint64_t hash =
+        (f->table * UINT64_C(0x9e3779b97f4a7c15) + f->index + 1) * UINT64_C(0xff51afd7ed558ccd);
+    return (hash ^ hash >> 32) * UINT64_C(0xc4ceb9fe1a85ec53);
+}
+
 omen_err omi_table_frame(struct omi_table *t, uint32_t block, const uint8_t *stored,
                          struct omi_frame **frame_out)
 {
@@ -279,6 +285,8 @@ omen_err omi_table_frame(struct omi_table *t, uint32_t block, const uint8_t *sto
         omi_frame_release(f);
         return err;
     }
+    f->followed =
+        t->tenv->telemetry != NULL && omi_telemetry_follows(t->tenv->follow_bits, followed_hash(f));
     atomic_fetch_add_explicit(&t->tenv->blocks_read, 1, memory_order_relaxed);
     atomic_fetch_add_explicit(&t->tenv->block_bytes_read, size, memory_order_relaxed);
     *frame_out = f;
@@ -336,15 +344,9 @@ omen_err omi_table_load(struct omi_table *t, uint32_t block, bool fill_cache,
     return omi_table_load_told(t, block, fill_cache, frame_out, &was_read);
 }
 
-void omi_table_asked(struct omi_table *t, const struct omi_frame *f)
+void omi_table_tell_asked(struct omi_table *t, const struct omi_frame *f)
 {
-    if (t->tenv->telemetry == NULL)
-        return;
-    uint64_t hash =
-        (f->table * UINT64_C(0x9e3779b97f4a7c15) + f->index + 1) * UINT64_C(0xff51afd7ed558ccd);
-    hash = (hash ^ hash >> 32) * UINT64_C(0xc4ceb9fe1a85ec53);
-    if (omi_telemetry_follows(t->tenv->follow_bits, hash))
-        omi_telemetry_block(t->tenv->telemetry, omi_counter_stripe(), hash, f->charge);
+    omi_telemetry_block(t->tenv->telemetry, omi_counter_stripe(), followed_hash(f), f->charge);
 }
 
 omen_err omi_table_load_start(struct omi_table *t, uint32_t block, struct omi_read *read)

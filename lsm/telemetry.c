@@ -229,14 +229,12 @@ void omi_window_add(omen_window *to, const omen_window *more)
 
 static void running_locked(const struct omi_telemetry *t, const omen_window *now, omen_window *out)
 {
-    struct omi_hot_top top;
     *out = *now;
     out->began_us = t->base.began_us;
     counts_add(out, &t->base, UINT64_MAX); /* minus */
     out->sorted_permille =
         t->sorted_flushes != 0 ? (uint32_t)(t->sorted_permille / t->sorted_flushes) : 0;
-    omi_hot_top(t->hot, &top);
-    out->skew_permille = omi_hot_skew(&top);
+    out->skew_permille = omi_hot_skew(t->hot);
 }
 
 static void window_push(struct omi_telemetry *t, const omen_window *w) OMI_REQUIRES(t->mu)

@@ -264,6 +264,10 @@ check "repair of two" 2 "" "$omendb" repair d2 d
 # -- bench and ycsb
 b="--db=$dir/b --num=2000 --progress_reports=0"
 check "bench" 0 "*" "$omendb" bench $b --benchmarks=fillrandom,readrandom --verify_values --json=out.json
+check "bench with a trace" 0 "*" "$omendb" bench $b --benchmarks=fillseq,readrandom,seekrandom --trace=trace
+check "the trace is there" 0 "OMNTRACE" head -c 8 trace
+check "bench into a trace that is there" 3 "*" "$omendb" bench $b --use_existing_db --benchmarks=readseq --trace=trace
+check "stats of the workload" 0 "*" "$omendb" stats "$dir/b"
 check "bench of a name unknown" 2 "*" "$omendb" bench $b --benchmarks=readrandon
 said "bench of a name unknown" "did you mean readrandom"
 check "bench flag unknown" 2 "" "$omendb" bench --nun=3

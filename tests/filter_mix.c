@@ -13,7 +13,7 @@
 enum { REGIONS_MAX = 40, DENY_MAX = 60, TRIES = 40 };
 
 static _Atomic uint64_t filters, with_regions, with_gaps, with_parts, with_prefix, with_denied,
-    ribbons;
+    ribbons, over_far;
 
 /* ---- regions --------------------------------------------------------------------------------- */
 
@@ -268,6 +268,7 @@ void filter_mix_install(uint64_t seed, omen_db *db)
     struct rng r = choice_rng(~seed);
     db->far.tick_lookups = 16; /* before there are lookups */
     db->far.move_bytes = 16384;
+    atomic_fetch_add(&over_far, db->tenv.far);
     if (seed < PLAINLY)
         return;
     if (rng_one_in(&r, 2))
@@ -280,7 +281,7 @@ void filter_mix_install(uint64_t seed, omen_db *db)
 struct filter_mix_made filter_mix_made(void)
 {
     return (struct filter_mix_made){filters,     with_regions, with_gaps, with_parts,
-                                    with_prefix, with_denied,  ribbons};
+                                    with_prefix, with_denied,  ribbons,   over_far};
 }
 
 void filter_mix_tell(const char *program)
@@ -288,6 +289,7 @@ void filter_mix_tell(const char *program)
     struct filter_mix_made m = filter_mix_made();
     printf("%s: %" PRIu64 " filters of any shape: %" PRIu64 " with regions, %" PRIu64
            " gaps, %" PRIu64 " parts, %" PRIu64 " prefix layers, %" PRIu64 " deny lists, %" PRIu64
-           " ribbons\n",
-           program, m.filters, m.regions, m.gaps, m.parts, m.prefixes, m.denied, m.ribbons);
+           " ribbons; %" PRIu64 " databases over far memory\n",
+           program, m.filters, m.regions, m.gaps, m.parts, m.prefixes, m.denied, m.ribbons,
+           m.over_far);
 }

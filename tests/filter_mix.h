@@ -36,6 +36,7 @@ extern const omen_filter_policy filter_mix_policy;
 /* Filters made so far in this process, and how many of them had what. */
 struct filter_mix_made {
     uint64_t filters, regions, gaps, parts, prefixes, denied, ribbons;
+    uint64_t over_far; /* databases with far memory */
 };
 struct filter_mix_made filter_mix_made(void);
 /* One line of them. */

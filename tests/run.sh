@@ -33,6 +33,8 @@ step examples tests/examples.sh "$build"
 step layers tests/layers.sh
 step symbols tests/symbols.sh "$build"
 step cli tests/cli_test.sh "$build/omendb"
+step tune tests/tune_test.sh "$build/omendb"
+step tune-report tests/tune_report_test.sh "$build/omendb"
 step golden tests/golden.sh "$build/omendb"
 step bench-lines tests/golden_bench.sh "$build/omendb"
 step oracle "$build/tests/oracle" --ops 25000
@@ -49,6 +51,7 @@ step stress-sim "$build/omendb" stress --mode=sim --ops=12000
 step stress-faults "$build/omendb" stress --mode=sim --faults --ops=12000
 step stress-dir "$build/omendb" stress --mode=dir --seconds=3
 step stress-kill "$build/omendb" stress --mode=kill --crashes=8
+step tune-engine "$build/tests/tune_engine" --entries 10000 --bits 90 --only lazy:4
 step failing-seeds tests/replay_seeds.sh "$build"
 for corpus in tests/fuzz/corpus/fuzz_*; do
     target=${corpus##*/fuzz_}

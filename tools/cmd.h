@@ -38,6 +38,7 @@ int omt_cmd_bench(int argc, char **argv);
 int omt_cmd_ycsb(int argc, char **argv);
 int omt_cmd_lab(int argc, char **argv);
 int omt_cmd_stress(int argc, char **argv);
+int omt_cmd_tune(int argc, char **argv);
 int omt_cmd_doctor(int argc, char **argv);
 
 /* ---- cmd_open.c ------------------------------------------------------------------------------ */

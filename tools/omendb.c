@@ -32,6 +32,7 @@ static const struct command commands[] = {
     {"bench", omt_cmd_bench, "benchmarks, with the flags and lines of db_bench"},
     {"ycsb", omt_cmd_ycsb, "YCSB workloads A to F"},
     {"lab", omt_cmd_lab, "experiments on parts of the engine"},
+    {"tune", omt_cmd_tune, "find the tree's shape for a workload, by measuring"},
     {"stress", omt_cmd_stress, "random work with crashes, every answer checked"},
 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };

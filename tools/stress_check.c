@@ -215,8 +215,8 @@ static void table_add(void *ctx, const omen_table_info *info)
 static omen_err file_look(void *ctx, const struct omi_dir_entry *e)
 {
     static const char *const fixed[] = {
-        "CURRENT", "LOCK",      "LOG",    "LOG.old",   "RESERVE",
-        "STATS",   "STATS.tmp", "SAMPLE", "SAMPLE.tmp"}; /* written at times */
+        "CURRENT",   "LOCK",   "LOG",        "LOG.old",   "RESERVE",      "STATS",
+        "STATS.tmp", "SAMPLE", "SAMPLE.tmp", "TELEMETRY", "TELEMETRY.tmp"}; /* written at times */
     struct files *f = ctx;
     uint64_t number;
     int end = 0;

@@ -1,6 +1,7 @@
 /*
  * fuzz_index.c - an index section: opened, asked for keys made of its own bytes, all blocks located.
- * Every answer must be a block of it, every block must lie inside the data and behind the one before.
+ * Every answer must be a block of it, every block must lie inside the data and behind the one before; and
+ * the same index with its lines apart must answer the same.
  * The input: flags u8 (1: under a comparator), data_end u32 in units of 64 bytes, the section.
  */
 #include "learned/block_index.h"
@@ -10,14 +11,47 @@
 #include "tests/fuzz/mend.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum { HEAD = 5, KEYS_MAX = 256, COMPARES_MAX = 200 };
+
+/* The same section in two pieces. */
+static struct {
+    struct omi_index *index;
+    uint8_t *head, *lines;
+} apart;
+
+static void apart_make(const struct omi_index *x, const uint8_t *section, size_t size)
+{
+    size_t off, line_bytes;
+    omi_index_lines(x, &off, &line_bytes);
+    apart.head = malloc(size - line_bytes);
+    apart.lines = aligned_alloc(64, line_bytes);
+    FUZZ_CHECK(apart.head != NULL && apart.lines != NULL);
+    memcpy(apart.head, section, off);
+    memcpy(apart.head + off, section + off + line_bytes, size - off - line_bytes);
+    memcpy(apart.lines, section + off, line_bytes);
+    FUZZ_OK(omi_index_split(x, apart.head, &apart.index));
+}
+
+static void apart_free(void)
+{
+    omi_index_close(apart.index);
+    free(apart.head);
+    free(apart.lines);
+}
 
 static void ask(const struct omi_index *x, const uint8_t *key, size_t size, uint64_t trailer)
 {
     struct omi_index_trace trace = {0};
-    FUZZ_CHECK(omi_index_find(x, omi_slice(key, size), trailer, &trace) < omi_index_blocks(x));
+    struct omi_index_way way;
+    uint32_t block = omi_index_find(x, omi_slice(key, size), trailer, &trace);
+    FUZZ_CHECK(block < omi_index_blocks(x));
     FUZZ_CHECK(trace.keyed_compares <= COMPARES_MAX); /* a restart is found by halving */
+    omi_index_way_to_key(apart.index, omi_slice(key, size), &way);
+    FUZZ_CHECK(omi_index_find_on(apart.index, &way,
+                                 apart.lines + (size_t)way.group * OMI_INDEX_LINE_BYTES,
+                                 omi_slice(key, size), trailer, NULL) == block);
 }
 
 static void ask_all(const struct omi_index *x, const uint8_t *bytes, size_t size)
@@ -51,6 +85,14 @@ static void locate_all(const struct omi_index *x, uint64_t data_end)
         uint64_t off;
         uint32_t size;
         omi_index_locate(x, b, &off, &size);
+        struct omi_index_way way;
+        uint64_t off_apart;
+        uint32_t size_apart;
+        omi_index_way_to_block(apart.index, b, &way);
+        omi_index_locate_on(apart.index, &way,
+                            apart.lines + (size_t)way.group * OMI_INDEX_LINE_BYTES, b, &off_apart,
+                            &size_apart);
+        FUZZ_CHECK(off_apart == off && size_apart == size);
         FUZZ_CHECK(size != 0 && off + size <= data_end && (b == 0 || off == end));
         end = off + size;
     }
@@ -68,8 +110,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(section, data + HEAD, size);
     struct omi_index *x;
     if (omi_index_open(section, size, &order, data_end, &x) == OMEN_OK) {
+        apart_make(x, section, size);
         ask_all(x, section, size);
         locate_all(x, data_end);
+        apart_free();
         FUZZ_CHECK(omi_index_heap_bytes(x) <= 4096 + size);
         omi_index_close(x);
     }

@@ -4,6 +4,7 @@
  *   seeds OUT
  */
 #include "io/base/coding.h"
+#include "io/base/hash.h"
 #include "lsm/db.h"
 #include "lsm/sample_file.h"
 #include "lsm/table_format.h"
@@ -524,6 +525,26 @@ static void save_all_texts(void)
                                           "{\"key\":\"6b\",\"value\":\"76\",\"x\":[1,{\"y\":2}]}\n",
                                           "{\"value\":\"\\\\x00\",\"key\":\"\\ud83d\\ude00\"}\n\n",
                                           "{\"key_base64\":\"/w==\",\"value_base64\":\"\"}\n"};
+    /* spec, label, choice, prices, anything: by turns, as the first byte counts */
+    static const char *const json[] = {
+        "{\"name\":\"mine\",\"n\":5000,\"entry\":200,\"bits_per_key_total\":12,\"seed\":9,"
+        "\"dist\":{\"kind\":\"zipf\",\"theta\":0.5},\"order\":\"near-sorted\",\"inserts\":0.25,"
+        "\"deletes\":0.125,\"phases\":[{\"mix\":[1,1,1,1],\"ops\":70,\"scan\":[1,4,16]},"
+        "{\"mix\":[2,0,0,0],\"to\":[0,0,0,3]}]}",
+        "{\"workload\":\"W1\",\"spec\":\"x\",\"T\":7,\"K\":1,\"Z\":1,\"h\":1,\"cache\":0,\"j_io\":"
+        "1,"
+        "\"mix\":[0.25,0.25,0.25,0.25],\"cycle_whole\":true,\"levels\":[{\"runs\":1.5}],"
+        "\"wall\":{\"j_us\":3,\"session\":\"s\",\"scan_us\":[1,2,3,4]}}",
+        "{\"method\":\"lcb\",\"workload\":\"W1\",\"seed\":1,\"budget\":6,\"measured\":14,\"T\":5,"
+        "\"K\":1,\"Z\":1,\"h\":12,\"cache\":0,\"j\":2.6,\"j_default\":3.3,\"j_best\":2.6,"
+        "\"regret\":0,"
+        "\"predicted\":1.0,\"predicted_sd\":0.06,\"kept_default\":false}",
+        "{\"read\":1,\"seek\":1.5,\"scan_page\":0.5,\"merge_read\":0.1,\"merge_write\":0.2,"
+        "\"probe\":1e-3}",
+        "[\"\\u00e4\\ud83d\\ude00\\n\",-1.5e+3,null,[[{}]],true]",
+        "{\"like\":\"W12\",\"dist\":\"latest\"}",
+    };
+    save_texts("fuzz_json", json, sizeof(json) / sizeof(json[0]), 0);
     save_texts("fuzz_options", options, sizeof(options) / sizeof(options[0]), 0);
     save_texts("fuzz_cli", records, sizeof(records) / sizeof(records[0]), 0);
 }
@@ -653,6 +674,65 @@ static void save_traces(void)
     save("fuzz_trace", "frames", first - 1, f.size + 1);
 }
 
+/* ---- the tuner's model ------------------------------------------------------------------------ */
+
+static uint8_t *put_f64(uint8_t *p, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    omi_put_u64(p, bits);
+    return p + 8;
+}
+
+static uint8_t *put_f32(uint8_t *p, float v)
+{
+    uint32_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    omi_put_u32(p, bits);
+    return p + 4;
+}
+
+/* As docs/format-tune-model.md has it: the tuner's headers do not go with the engine's. */
+static void save_tune_model(const char *name, uint32_t trees)
+{
+    enum { COPIES = 6, COEFFICIENTS = 9, NODES = 7, LEAVES = 8 };
+    uint8_t input[4096] = {0}, *p = input + 1;
+    char fitted[64];
+    memcpy(p, "OTUN\1\0\0\0\7\0\0\0\0\0\0\0\24\0\0\0\6\0\0\0", 24);
+    p += 24;
+    for (uint32_t c = 0; c < COPIES; c++) {
+        for (uint32_t j = 0; j < COEFFICIENTS; j++)
+            p = put_f64(p, 1 + c + j);
+        omi_put_u32(p, trees);
+        p += 4;
+        for (uint32_t t = 0; t < trees; t++) {
+            for (uint32_t i = 0; i < NODES; i++)
+                *p++ = (uint8_t)(i == 6 ? 255 : i + c);
+            for (int i = 0; i < NODES; i++)
+                p = put_f32(p, 2);
+            for (int i = 0; i < LEAVES; i++)
+                p = put_f32(p, 0.125f);
+        }
+    }
+    size_t size = (size_t)(p - input);
+    omi_put_u64(p, omi_checksum(input + 1, size - 1, 0));
+    save("fuzz_tune_model", name, input, size + 8);
+    input[0] = 1;
+    snprintf(fitted, sizeof(fitted), "fitted-%s", name);
+    save("fuzz_tune_model", fitted, input, size);
+}
+
+static void save_tuner(void)
+{
+    static const char space[] = "\2T=2,4,10;K=1,T/2,T-1;Z=1;h=0,6,10;cache=0,20";
+    static const char point[] = "\3size_ratio=6,runs_upper=4,runs_last=1,filter_bits=10,"
+                                "memtable_bytes=65536,filter_bytes=195692,cache_bytes=400000";
+    save_tune_model("theory", 0);
+    save_tune_model("trees", 2);
+    save("fuzz_tune_model", "space", (const uint8_t *)space, sizeof(space) - 1);
+    save("fuzz_tune_model", "point", (const uint8_t *)point, sizeof(point) - 1);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -678,5 +758,6 @@ int main(int argc, char **argv)
     save_telemetry("windows", 3, 0);
     save_telemetry("keys", 0, 40);
     save_telemetry("all", 5, 70);
+    save_tuner();
     return 0;
 }

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 TestSuite(tune_model, .timeout = 120);
@@ -485,4 +486,51 @@ Test(tune_model, hostile_bytes_do_no_harm)
         }
     }
     cr_assert(taken > 100 && refused > 100, "%zu, %zu", taken, refused);
+}
+
+/* Made by arithmetic that is the same everywhere. */
+static void model_golden(struct omi_tune_model *m)
+{
+    *m = (struct omi_tune_model){.seed = 0x123456789abcdef0, .rows = 144};
+    for (int c = 0; c < OMI_TUNE_COPIES; c++) {
+        struct omi_tune_copy *copy = &m->copy[c];
+        copy->scale = 0.5 + c;
+        for (int j = 0; j < OMI_RIDGE_TERMS; j++)
+            copy->coef[j] = 0.25 * (j + 1) + c;
+        copy->boost.count = (uint32_t)c;
+        for (int t = 0; t < c; t++)
+            for (int i = 0; i < OMI_BOOST_LEAVES; i++) {
+                struct omi_boost_tree *tree = &copy->boost.tree[t];
+                if (i < OMI_BOOST_NODES) {
+                    tree->feature[i] = (uint8_t)(i == c ? OMI_BOOST_NO_SPLIT : (i + 2 * t) % 12);
+                    tree->threshold[i] = (float)(i + t) * 0.5f;
+                }
+                tree->leaf[i] = (float)(i - 4) / 16;
+            }
+    }
+}
+
+/* The format as it was when it was called 1: tests/golden/tune-model-1, in tests/golden.sh's company. */
+Test(tune_model, golden_bytes_are_read_and_written_as_ever)
+{
+    static uint8_t file[OMI_TUNE_MODEL_BYTES_MAX], made[OMI_TUNE_MODEL_BYTES_MAX];
+    model_golden(&model);
+    size_t size = omi_tune_model_bytes(&model);
+    omi_tune_model_encode(&model, made);
+    const char *out = getenv("TUNE_MODEL_OUT"); /* to make a new format's */
+    FILE *f = fopen(out != NULL ? out : "tests/golden/tune-model-1", out != NULL ? "wb" : "rb");
+    cr_assert_not_null(f, "run from the top of the tree");
+    if (out != NULL)
+        cr_assert_eq(fwrite(made, 1, size, f), size);
+    else
+        cr_assert_eq(fread(file, 1, sizeof(file), f), size);
+    fclose(f);
+    cr_assert(out != NULL || memcmp(file, made, size) == 0);
+    cr_assert_eq(omi_tune_model_decode(made, size, &again), OMEN_OK);
+    struct omi_tune_input in = {.mix = {0.25, 0.25, 0.25, 0.25},
+                                .cost = {0.5, 1, 8, 4},
+                                .feature = {0.25f, 0.25f, 0.25f, 0.25f, 6, 4, 4, 1, 10, 20, 0, 4}};
+    struct omi_tune_guess guess = omi_tune_predict(&again, &in);
+    cr_assert(fabs(guess.log_mean - 2.5740573) < 1e-6 && fabs(guess.log_sd - 0.6943150) < 1e-6,
+              "%.6f, %.6f", guess.log_mean, guess.log_sd);
 }

@@ -44,11 +44,11 @@ Test(tune_space, memory_is_dealt_out_whole)
 
 Test(tune_space, points_without_room_for_a_memtable_are_none)
 {
-    struct omi_space_limits tight = {.memory_bytes = 200000, .entries = 100000};
+    struct omi_space_limits tight = {.memory_bytes = 270000, .entries = 100000};
     struct omi_space s = space_make(&tight, NULL);
     for (uint32_t i = 0; i < s.count; i++)
         cr_assert_geq(omi_point_memtable_bytes(&tight, &s.points[i]), 65536);
-    struct omi_point p = {6, 4, 1, 12, 0}; /* 150 KB of filters */
+    struct omi_point p = {6, 4, 1, 12, 0}; /* 233 KB of filters */
     uint32_t at;
     cr_assert_eq(omi_space_add(&s, &p, &at), OMEN_INVALID);
     cr_assert(strstr(omen_last_error(), "memtable") != NULL, "%s", omen_last_error());

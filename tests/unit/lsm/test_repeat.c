@@ -135,6 +135,7 @@ static void mixed(omen_db *db, uint64_t seed, uint64_t ops)
 
 struct looks {
     omen_stats stats;
+    omen_telemetry telemetry;
     uint64_t tables, digest; /* of all that is told of the tables */
 };
 
@@ -155,6 +156,11 @@ static void table_look(void *context, const omen_table_info *info)
     l->tables++;
 }
 
+static void window_look(omen_window *w)
+{
+    w->began_us = w->us = w->stall_us = 0;
+}
+
 /* All that a clock has no part in. */
 static void look(omen_db *db, struct looks *l)
 {
@@ -166,6 +172,12 @@ static void look(omen_db *db, struct looks *l)
     memset(l->stats.stall_us, 0, sizeof(l->stats.stall_us));
     for (int i = 0; i < OMEN_LEVELS_MAX; i++)
         l->stats.level[i].merge_us = 0;
+    l->telemetry.struct_bytes = sizeof(l->telemetry);
+    cr_assert_eq(omen_get_telemetry(db, &l->telemetry), OMEN_OK);
+    window_look(&l->telemetry.running);
+    window_look(&l->telemetry.all);
+    for (uint32_t i = 0; i < l->telemetry.window_count; i++)
+        window_look(&l->telemetry.window[i]);
 }
 
 static void expect_same(const struct looks *a, const struct looks *b, const char *what)
@@ -175,6 +187,8 @@ static void expect_same(const struct looks *a, const struct looks *b, const char
                      "%s: the statistics differ at offset %zu: %" PRIu64 " and %" PRIu64, what, at,
                      *(const uint64_t *)(const void *)((const char *)&a->stats + at),
                      *(const uint64_t *)(const void *)((const char *)&b->stats + at));
+    cr_assert(memcmp(&a->telemetry, &b->telemetry, sizeof(a->telemetry)) == 0,
+              "%s: the telemetry differs", what);
     cr_assert_eq(a->tables, b->tables, "%s", what);
     cr_assert_eq(a->digest, b->digest, "%s: the trees differ", what);
 }
@@ -263,7 +277,7 @@ static void run(struct omi_env *env, const char *path, const omen_options *o, st
 Test(repeat, another_run_counts_the_same_for_every_kind_of_filter)
 {
     for (int which = 0; which < CASES; which++) {
-        struct looks one[2], two[2];
+        static struct looks one[2], two[2];
         omen_options o = options_of(which);
         struct omi_env *env = omi_sim_create(11), *other = omi_sim_create(12);
         run(env, "/db", &o, &one[0], &one[1]);
@@ -274,6 +288,7 @@ Test(repeat, another_run_counts_the_same_for_every_kind_of_filter)
         expect_same(&one[1], &two[1], what);
         cr_assert_geq(one[0].stats.levels, 3u);
         cr_assert_gt(one[0].tables, 20u);
+        cr_assert_gt(one[1].telemetry.window_count, 10u);
         omi_sim_destroy(env);
         omi_sim_destroy(other);
     }
@@ -289,7 +304,7 @@ Test(repeat, forks_of_one_build_count_the_same)
     cr_assert_eq(omen_wait_idle(db), OMEN_OK);
     cr_assert_eq(omen_checkpoint(db, "/fork1"), OMEN_OK, "%s", omen_last_error());
     cr_assert_eq(omen_checkpoint(db, "/fork2"), OMEN_OK, "%s", omen_last_error());
-    struct looks looks[2];
+    static struct looks looks[2];
     for (int i = 0; i < 2; i++) {
         omen_db *fork = open_at(env, i == 0 ? "/fork1" : "/fork2", &o);
         mixed(fork, 5, OPS);

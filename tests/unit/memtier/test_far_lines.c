@@ -67,6 +67,15 @@ Test(far_lines, two_independent_prefetched_lines_cost_one_delay)
     cr_assert_eq(now, 1000 + D);
 }
 
+Test(far_lines, a_line_that_was_not_prefetched_costs_its_own_delay_beside_one_that_was)
+{
+    prefetch(7);
+    now += 50;
+    cr_assert_eq(touch(8), OMI_FAR_MISS);
+    cr_assert_eq(now, 1000 + 50 + D);
+    cr_assert_eq(touch(7), OMI_FAR_HIT, "it came meanwhile");
+}
+
 Test(far_lines, work_between_prefetch_and_touch_hides_the_delay)
 {
     prefetch(7);

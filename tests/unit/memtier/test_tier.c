@@ -348,3 +348,43 @@ Test(tier, a_damaged_extent_is_counted_and_made_anew)
     omi_extent_destroy(e);
     omi_extent_destroy(anew);
 }
+
+/* The kernel's own signal for a lost page needs root and a kernel that handles memory failures (tests/guest
+ * has both): here the page is one past a file's end, and the program's handler tells the guard. */
+static void lost(int signum, siginfo_t *info, void *context)
+{
+    (void)signum, (void)context;
+    if (!omi_guard_repair(info->si_addr, 1))
+        _exit(99);
+}
+
+Test(tier, a_loss_that_a_move_runs_into_moves_nothing)
+{
+    struct sigaction host_lost = {.sa_sigaction = lost, .sa_flags = SA_SIGINFO};
+    struct omi_grace *grace = aligned_alloc(64, (sizeof(*grace) + 63) / 64 * 64);
+    FILE *f = tmpfile();
+    cr_assert(grace != NULL && f != NULL);
+    omi_grace_init(grace);
+    cr_assert_eq(sigaction(SIGBUS, &host_lost, NULL), 0);
+    tier_open(
+        (struct omi_tier_settings){.mode = OMI_FAR_HEAP, .near_model_bytes = MIB, .guard = true});
+    struct omi_extent *e = make(OMI_EXTENT_FAR, 5 * 4096);
+    uint64_t charge = omi_extent_charge(5 * 4096);
+    uint8_t *bytes = omi_extent_bytes(e);
+    cr_assert_neq(
+        mmap(bytes + 3 * 4096, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fileno(f), 0),
+        MAP_FAILED);
+    cr_assert_eq(omi_extent_move(e, OMI_EXTENT_NEAR, UINT64_MAX, grace), OMEN_ABORTED);
+    cr_assert(omi_extent_damaged(e));
+    cr_assert_eq(omi_extent_class(e), OMI_EXTENT_FAR);
+    cr_assert_eq(omi_extent_bytes(e), bytes);
+    cr_assert_eq(bytes[3 * 4096 + 5], 0xff);
+    cr_assert_eq(stats.promoted_bytes, 0);
+    cr_assert_eq(stats.bytes[OMI_EXTENT_MODEL], charge);
+    cr_assert_eq(stats.moves[OMI_EXTENT_NEAR], 0);
+    omi_extent_destroy(e);
+    cr_assert_eq(stats.taken[OMI_EXTENT_MODEL][OMI_EXTENT_NEAR], 0);
+    omi_grace_fini(grace);
+    free(grace);
+    fclose(f);
+}
