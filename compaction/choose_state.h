@@ -22,7 +22,7 @@ struct omi_choose_tally {
 
 struct omi_choose_work {
     struct omi_tune_workload workload;
-    struct omi_space space;
+    struct omi_tune_space space;
     uint32_t choosable; /* points below it */
     uint32_t theory;    /* of choose->theories */
     struct omi_tune_input *inputs;

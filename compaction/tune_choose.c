@@ -220,11 +220,12 @@ static void warm_find(const struct omi_choose *choose, struct omi_choose_work *w
 static omen_err work_init(struct omi_choose *choose, const struct omi_choose_workload *given,
                           struct omi_choose_work *work)
 {
-    const struct omi_space *space = given->space;
+    const struct omi_tune_space *space = given->space;
     if (space == NULL || space->count == 0)
         return omi_fail(OMEN_INVALID, 0, "a workload without points to choose from");
     work->workload = given->workload;
-    work->space = (struct omi_space){.limits = given->workload.limits, .room = space->count + 8};
+    work->space =
+        (struct omi_tune_space){.limits = given->workload.limits, .room = space->count + 8};
     work->space.points = malloc(work->space.room * sizeof(*space->points));
     if (work->space.points == NULL)
         return omi_fail(OMEN_NO_MEMORY, 0, "%" PRIu32 " points of the tuner", space->count);

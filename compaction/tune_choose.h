@@ -61,7 +61,7 @@ struct omi_choose_config {
 
 struct omi_choose_workload {
     struct omi_tune_workload workload;
-    const struct omi_space *space; /* what may be chosen; of the workload's limits */
+    const struct omi_tune_space *space; /* what may be chosen; of the workload's limits */
 };
 
 enum omi_choose_stage {

@@ -243,7 +243,7 @@ static omen_err axis_parse(const char *clause, size_t size, struct axis axes[AXE
 
 /* ---- spaces ---------------------------------------------------------------------------------- */
 
-uint32_t omi_space_find(const struct omi_space *space, const struct omi_point *point)
+uint32_t omi_space_find(const struct omi_tune_space *space, const struct omi_point *point)
 {
     for (uint32_t i = 0; i < space->count; i++)
         if (omi_point_same(&space->points[i], point))
@@ -251,7 +251,7 @@ uint32_t omi_space_find(const struct omi_space *space, const struct omi_point *p
     return UINT32_MAX;
 }
 
-static omen_err space_push(struct omi_space *space, const struct omi_point *point)
+static omen_err space_push(struct omi_tune_space *space, const struct omi_point *point)
 {
     if (space->count == space->room) {
         uint32_t room = space->room == 0 ? 256 : space->room * 2;
@@ -274,7 +274,7 @@ static uint16_t runs_of(uint16_t value, uint16_t t)
 }
 
 /* Every combination once; those of one T stay side by side, so only they are compared. */
-static omen_err space_fill(struct omi_space *space, const struct axis axes[AXES])
+static omen_err space_fill(struct omi_tune_space *space, const struct axis axes[AXES])
 {
     for (uint32_t t = 0; t < axes[AXIS_T].count; t++) {
         uint32_t first = space->count;
@@ -316,7 +316,7 @@ static int compare_points(const void *a, const void *b)
 }
 
 /* A T that is listed twice leaves equal points, side by side once sorted. */
-static void space_sort(struct omi_space *space)
+static void space_sort(struct omi_tune_space *space)
 {
     uint32_t kept = 0;
     if (space->count != 0)
@@ -327,7 +327,7 @@ static void space_sort(struct omi_space *space)
     space->count = kept;
 }
 
-static omen_err space_finish(struct omi_space *space, struct omi_space *space_out)
+static omen_err space_finish(struct omi_tune_space *space, struct omi_tune_space *space_out)
 {
     space_sort(space);
     if (space->count == 0) {
@@ -342,12 +342,12 @@ static omen_err space_finish(struct omi_space *space, struct omi_space *space_ou
 }
 
 omen_err omi_space_make(const struct omi_space_limits *limits, const char *restrict_text,
-                        struct omi_space *space_out)
+                        struct omi_tune_space *space_out)
 {
     struct axis axes[AXES];
-    struct omi_space space = {.limits = *limits};
+    struct omi_tune_space space = {.limits = *limits};
     memcpy(axes, coded, sizeof(axes));
-    *space_out = (struct omi_space){0};
+    *space_out = (struct omi_tune_space){0};
     for (const char *at = restrict_text; at != NULL && *at != 0;) {
         size_t size = strcspn(at, ";");
         omen_err err = axis_parse(at, size, axes);
@@ -364,11 +364,11 @@ omen_err omi_space_make(const struct omi_space_limits *limits, const char *restr
 }
 
 omen_err omi_space_grid(const struct omi_space_limits *limits, const struct omi_cost_data *data,
-                        const double mix[OMI_TUNE_OPS], struct omi_space *space_out)
+                        const double mix[OMI_TUNE_OPS], struct omi_tune_space *space_out)
 {
     static const uint16_t ratios[] = {2, 4, 6, 10};
-    struct omi_space space = {.limits = *limits};
-    *space_out = (struct omi_space){0};
+    struct omi_tune_space space = {.limits = *limits};
+    *space_out = (struct omi_tune_space){0};
     for (int i = 0; i < 4; i++) {
         uint16_t t = ratios[i], all = (uint16_t)(t - 1);
         uint16_t root = (uint16_t)(omi_cost_runs_prior(data, t, mix, 0) + 0.5);
@@ -389,7 +389,8 @@ omen_err omi_space_grid(const struct omi_space_limits *limits, const struct omi_
     return space_finish(&space, space_out);
 }
 
-omen_err omi_space_add(struct omi_space *space, const struct omi_point *point, uint32_t *index_out)
+omen_err omi_space_add(struct omi_tune_space *space, const struct omi_point *point,
+                       uint32_t *index_out)
 {
     uint32_t at = omi_space_find(space, point);
     omen_err err = OMEN_OK;
@@ -403,10 +404,10 @@ omen_err omi_space_add(struct omi_space *space, const struct omi_point *point, u
     return err;
 }
 
-void omi_space_fini(struct omi_space *space)
+void omi_space_fini(struct omi_tune_space *space)
 {
     free(space->points);
-    *space = (struct omi_space){0};
+    *space = (struct omi_tune_space){0};
 }
 
 /* ---- neighbours ------------------------------------------------------------------------------ */
@@ -432,7 +433,7 @@ static uint32_t runs_apart(const struct omi_point *p, const struct omi_point *q)
     return apart(upper, q->runs_upper) + 64 * apart(last, q->runs_last);
 }
 
-uint32_t omi_space_neighbours(const struct omi_space *space, uint32_t index,
+uint32_t omi_space_neighbours(const struct omi_tune_space *space, uint32_t index,
                               uint32_t out[static OMI_NEIGHBOURS_MAX])
 {
     const struct omi_point *p = &space->points[index];

@@ -26,7 +26,7 @@ struct omi_space_limits {
     uint64_t memtable_min; /* 0: the engine's, 64 KiB */
 };
 
-struct omi_space {
+struct omi_tune_space {
     struct omi_space_limits limits;
     struct omi_point *points; /* by T, K, Z, h, cache; what was added comes last */
     uint32_t count, room;
@@ -34,20 +34,21 @@ struct omi_space {
 
 /* restrict_text may be NULL. OMEN_INVALID names the word that is wrong, or says that no point fits. */
 OMEN_MUST_CHECK omen_err omi_space_make(const struct omi_space_limits *limits,
-                                        const char *restrict_text, struct omi_space *space_out);
+                                        const char *restrict_text,
+                                        struct omi_tune_space *space_out);
 /* The grid that methods are judged by: T 2,4,6,10; K 1, the square-root rule for the mix, lazy
  * leveling, tiering; h 6, 10; cache 0, 20, 40 %. data: what the rule's costs are. */
 OMEN_MUST_CHECK omen_err omi_space_grid(const struct omi_space_limits *limits,
                                         const struct omi_cost_data *data,
                                         const double mix[OMI_TUNE_OPS],
-                                        struct omi_space *space_out);
+                                        struct omi_tune_space *space_out);
 /* Adds a point, wherever it lies, unless it is there; its index either way. OMEN_INVALID: it is no
  * valid shape, or does not fit the memory. */
-OMEN_MUST_CHECK omen_err omi_space_add(struct omi_space *space, const struct omi_point *point,
+OMEN_MUST_CHECK omen_err omi_space_add(struct omi_tune_space *space, const struct omi_point *point,
                                        uint32_t *index_out);
-void omi_space_fini(struct omi_space *space);
+void omi_space_fini(struct omi_tune_space *space);
 /* UINT32_MAX: not there. */
-uint32_t omi_space_find(const struct omi_space *space, const struct omi_point *point);
+uint32_t omi_space_find(const struct omi_tune_space *space, const struct omi_point *point);
 
 bool omi_point_same(const struct omi_point *a, const struct omi_point *b);
 /* The bits, half as many more and 8 KiB: what filters of tables of a megabyte take with their heads
@@ -73,7 +74,7 @@ OMEN_MUST_CHECK omen_err omi_point_parse(const struct omi_space_limits *limits, 
 /* One step away: the next coded T (K's go along when they are T - 1), K, Z, h or cache, up or down.
  * Returns how many. */
 enum { OMI_NEIGHBOURS_MAX = 10 };
-uint32_t omi_space_neighbours(const struct omi_space *space, uint32_t index,
+uint32_t omi_space_neighbours(const struct omi_tune_space *space, uint32_t index,
                               uint32_t out[static OMI_NEIGHBOURS_MAX]);
 
 #endif

@@ -195,7 +195,7 @@ static bool grid_measure(struct omt_accept *a)
     bool good = true;
     for (uint32_t w = 0; w < a->config.workload_count && good; w++) {
         struct omi_tune_workload workload;
-        struct omi_space grid;
+        struct omi_tune_space grid;
         omi_tune_workload_of(&a->config.workload[w], &a->config.prices, &workload);
         omen_err err = omi_space_grid(&workload.limits, &workload.data, workload.mix, &grid);
         if (err != OMEN_OK) {

@@ -58,7 +58,7 @@ static void robust_offer(struct omt_explain *e, const struct omt_explain_shape *
     e->robust = *s;
 }
 
-static omen_err space_search(struct omt_explain *e, const struct omi_space *space,
+static omen_err space_search(struct omt_explain *e, const struct omi_tune_space *space,
                              struct omi_theory *theory, uint32_t top)
 {
     for (uint32_t i = 0; i < space->count; i++) {
@@ -105,7 +105,7 @@ static omen_err now_judge(struct omt_explain *e)
 
 omen_err omt_explain_make(struct omt_explain *e, const char *restrict_text, uint32_t top)
 {
-    struct omi_space space;
+    struct omi_tune_space space;
     struct omi_theory theory;
     omen_err err = now_judge(e);
     if (err == OMEN_OK)

@@ -134,14 +134,14 @@ static bool space_fail(const char *why)
 }
 
 /* All workloads' points together, so that every one is measured under every workload. */
-static bool points_gather(const struct omt_campaign *c, struct omi_space *all)
+static bool points_gather(const struct omt_campaign *c, struct omi_tune_space *all)
 {
     const struct omt_campaign_config *config = &c->config;
     uint32_t index;
-    *all = (struct omi_space){.limits = omt_spec_limits(&config->workload[0])};
+    *all = (struct omi_tune_space){.limits = omt_spec_limits(&config->workload[0])};
     for (uint32_t i = 0; i < config->workload_count; i++) {
         struct omi_space_limits limits = omt_spec_limits(&config->workload[i]);
-        struct omi_space space;
+        struct omi_tune_space space;
         struct omi_tune_workload w;
         omi_tune_workload_of(&config->workload[i], &config->prices, &w);
         omen_err err = config->restrict_text[0] != '\0'
@@ -165,8 +165,9 @@ static bool points_gather(const struct omt_campaign *c, struct omi_space *all)
 }
 
 /* The default first, so that there is something to compare with early. */
-static struct omt_wish *wishes_make(const struct omt_campaign *c, const struct omi_space *space,
-                                    uint32_t repeats, uint32_t *count_out)
+static struct omt_wish *wishes_make(const struct omt_campaign *c,
+                                    const struct omi_tune_space *space, uint32_t repeats,
+                                    uint32_t *count_out)
 {
     uint32_t workloads = c->config.workload_count, n = 0;
     size_t most = (size_t)space->count * workloads * repeats;
@@ -222,7 +223,7 @@ static void grid_print(const struct omt_campaign *c, const struct omi_point *sta
 static int grid_run(const struct omt_tune_flags *f, struct omt_campaign *c)
 {
     struct omt_measure_options options;
-    struct omi_space space;
+    struct omi_tune_space space;
     uint32_t count;
     if (!points_gather(c, &space)) {
         omi_space_fini(&space);

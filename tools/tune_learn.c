@@ -57,7 +57,7 @@ struct learn {
     const uint32_t *workloads; /* of the campaign */
     uint32_t count;
     struct omi_choose_config config;
-    struct omi_space *spaces;
+    struct omi_tune_space *spaces;
     struct omi_choose *choose;
 };
 
@@ -67,12 +67,12 @@ static const struct omi_workload *workload_at(const struct learn *l, uint32_t i)
 }
 
 /* What has labels, and only that. */
-static omen_err space_recorded(const struct learn *l, uint32_t i, struct omi_space *space)
+static omen_err space_recorded(const struct learn *l, uint32_t i, struct omi_tune_space *space)
 {
     const char *name = workload_at(l, i)->name;
     uint32_t index;
     omen_err err = OMEN_OK;
-    *space = (struct omi_space){.limits = omt_spec_limits(workload_at(l, i))};
+    *space = (struct omi_tune_space){.limits = omt_spec_limits(workload_at(l, i))};
     for (uint32_t k = 0; k < l->c->label_count && err == OMEN_OK; k++)
         if (strcmp(l->c->labels[k].workload, name) == 0)
             err = omi_space_add(space, &l->c->labels[k].point, &index);

@@ -29,7 +29,7 @@ struct replay {
     struct omi_point point; /* in force */
     bool oracle;
     struct omi_tune_model *model; /* NULL: the theory chooses */
-    struct omi_space space;
+    struct omi_tune_space space;
     omen_stats before;
     struct omt_tally tally;
     struct omt_json json;

@@ -22,7 +22,7 @@ double omt_study_rho(unsigned index)
 
 /* ---- shapes ---------------------------------------------------------------------------------- */
 
-static void shape_price(const struct omt_study *study, const struct omi_space *space,
+static void shape_price(const struct omt_study *study, const struct omi_tune_space *space,
                         const struct omi_point *point, struct priced *out)
 {
     struct omi_shape shape;
@@ -151,7 +151,7 @@ static void mix_study(struct omt_study *study, unsigned index, const double expe
     }
 }
 
-static omen_err mixes_study(struct omt_study *study, const struct omi_space *space,
+static omen_err mixes_study(struct omt_study *study, const struct omi_tune_space *space,
                             struct priced *shapes, struct drawn *drawn)
 {
     for (uint32_t i = 0; i < space->count; i++)
@@ -176,7 +176,7 @@ omen_err omt_study_run(struct omt_study *study)
     struct omi_space_limits limits = {
         .memory_bytes = (uint64_t)((double)study->entries * study->memory_bits / 8),
         .entries = study->entries};
-    struct omi_space space;
+    struct omi_tune_space space;
     omen_err err = omi_space_make(&limits, study->space, &space);
     if (err != OMEN_OK)
         return err;

@@ -103,11 +103,12 @@ double omt_pool_best(const struct omt_pool *pool, uint32_t workload)
     return a != NULL ? a->j_io : NAN;
 }
 
-bool omt_pool_space(const struct omt_pool *pool, uint32_t workload, struct omi_space *space_out)
+bool omt_pool_space(const struct omt_pool *pool, uint32_t workload,
+                    struct omi_tune_space *space_out)
 {
     const struct omt_campaign *c = pool->recorded;
     const struct omi_workload *w = &pool->config->workload[workload];
-    *space_out = (struct omi_space){.limits = omt_spec_limits(w)};
+    *space_out = (struct omi_tune_space){.limits = omt_spec_limits(w)};
     for (uint32_t i = 0; c != NULL && i < c->label_count; i++) {
         uint32_t at;
         if (strcmp(c->labels[i].workload, w->name) != 0)
@@ -128,7 +129,8 @@ bool omt_pool_space(const struct omt_pool *pool, uint32_t workload, struct omi_s
 
 /* ---- trials ---------------------------------------------------------------------------------- */
 
-static bool spaces_make(struct omt_pool *pool, const struct omt_trial *t, struct omi_space *spaces)
+static bool spaces_make(struct omt_pool *pool, const struct omt_trial *t,
+                        struct omi_tune_space *spaces)
 {
     for (uint32_t i = 0; i < t->count; i++) {
         if (t->recorded_only) {
@@ -213,8 +215,8 @@ static bool results_take(struct omt_pool *pool, struct omt_trial *t, struct omi_
     return true;
 }
 
-static bool trial_run(struct omt_pool *pool, struct omt_trial *t, const struct omi_space *spaces,
-                      struct omi_tune_model *model_out)
+static bool trial_run(struct omt_pool *pool, struct omt_trial *t,
+                      const struct omi_tune_space *spaces, struct omi_tune_model *model_out)
 {
     struct omi_choose_workload workloads[OMT_WORKLOADS_MAX];
     struct omi_choose *choose;
@@ -249,7 +251,7 @@ static bool trial_run(struct omt_pool *pool, struct omt_trial *t, const struct o
 
 bool omt_trial_run(struct omt_pool *pool, struct omt_trial *t, struct omi_tune_model *model_out)
 {
-    struct omi_space spaces[OMT_WORKLOADS_MAX] = {0};
+    struct omi_tune_space spaces[OMT_WORKLOADS_MAX] = {0};
     bool good = spaces_make(pool, t, spaces) && trial_run(pool, t, spaces, model_out);
     for (uint32_t i = 0; i < t->count; i++)
         omi_space_fini(&spaces[i]);

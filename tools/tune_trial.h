@@ -36,7 +36,8 @@ bool omt_pool_labels(struct omt_pool *pool, const struct omt_wish *wishes, uint3
 /* The lowest J_io of a workload in the pool; NAN: none. */
 double omt_pool_best(const struct omt_pool *pool, uint32_t workload);
 /* The recorded points of a workload as a space: to draw from what is known. */
-bool omt_pool_space(const struct omt_pool *pool, uint32_t workload, struct omi_space *space_out);
+bool omt_pool_space(const struct omt_pool *pool, uint32_t workload,
+                    struct omi_tune_space *space_out);
 
 struct omt_trial {
     struct omi_choose_config config; /* mode, budget, seed, ...; standard is set by each workload */

@@ -50,7 +50,7 @@ static void read_model(const uint8_t *data, size_t size)
 
 static void read_space(const char *text)
 {
-    struct omi_space space;
+    struct omi_tune_space space;
     uint32_t near[OMI_NEIGHBOURS_MAX];
     if (omi_space_make(&limits, text, &space) != OMEN_OK) {
         FUZZ_CHECK(space.points == NULL);

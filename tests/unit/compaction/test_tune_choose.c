@@ -10,7 +10,7 @@ TestSuite(tune_choose, .timeout = 300);
 
 enum { WORKS = 6, POINTS_MAX = 512 };
 static const char small_space[] = "T=2,4,6,10;K=1,2,T-1;Z=1,T-1;h=4,8,12;cache=0,20,40";
-static struct omi_space spaces[WORKS];
+static struct omi_tune_space spaces[WORKS];
 static struct omi_choose_workload works[WORKS];
 static const struct omi_point standard = {6, 4, 1, 10, 20};
 

@@ -279,7 +279,7 @@ static double truth(const struct omi_tune_input *in, bool bent)
     return bent ? sum * (1 + 0.4 * (in->feature[4] >= 10) - 0.2 * (in->feature[9] >= 40)) : sum;
 }
 
-static uint32_t rows_make(struct omi_random *rng, const struct omi_space *space,
+static uint32_t rows_make(struct omi_random *rng, const struct omi_tune_space *space,
                           struct omi_tune_row *rows, uint32_t count, bool bent, double noise)
 {
     for (uint32_t i = 0; i < count; i++) {
@@ -308,7 +308,7 @@ static struct omi_tune_model model, again;
 Test(tune_model, learns_prices_from_a_few_rows_and_bends_from_many)
 {
     struct omi_random rng = {12};
-    struct omi_space space;
+    struct omi_tune_space space;
     cr_assert_eq(omi_space_make(&limits, NULL, &space), OMEN_OK);
     rows_make(&rng, &space, rows, MANY, false, 0);
     rows_make(&rng, &space, others, 500, false, 0);
@@ -333,7 +333,7 @@ Test(tune_model, learns_prices_from_a_few_rows_and_bends_from_many)
 Test(tune_model, carries_over_to_mixes_that_were_never_measured)
 {
     struct omi_random rng = {13};
-    struct omi_space space;
+    struct omi_tune_space space;
     const double writes[OMI_TUNE_OPS] = {0.01, 0.01, 0.01, 0.97};
     cr_assert_eq(omi_space_make(&limits, NULL, &space), OMEN_OK);
     rows_make(&rng, &space, rows, MANY, true, 0.05);
@@ -353,7 +353,7 @@ Test(tune_model, carries_over_to_mixes_that_were_never_measured)
 Test(tune_model, is_less_sure_where_it_knows_less)
 {
     struct omi_random rng = {14};
-    struct omi_space space;
+    struct omi_tune_space space;
     cr_assert_eq(omi_space_make(&limits, NULL, &space), OMEN_OK);
     rows_make(&rng, &space, rows, 400, true, 0.2);
     double sd_few = 0, sd_many = 0;
@@ -390,7 +390,7 @@ Test(tune_model, without_rows_it_is_the_prior)
 Test(tune_model, rows_that_say_nothing_are_left_out)
 {
     struct omi_random rng = {15};
-    struct omi_space space;
+    struct omi_tune_space space;
     cr_assert_eq(omi_space_make(&limits, NULL, &space), OMEN_OK);
     rows_make(&rng, &space, rows, 40, true, 0.1);
     cr_assert_eq(omi_tune_fit(rows, 40, 3, NULL, &model), OMEN_OK);
@@ -410,7 +410,7 @@ Test(tune_model, rows_that_say_nothing_are_left_out)
 static void model_random(uint64_t seed, uint32_t count)
 {
     struct omi_random rng = {seed};
-    struct omi_space space;
+    struct omi_tune_space space;
     cr_assert_eq(omi_space_make(&limits, NULL, &space), OMEN_OK);
     rows_make(&rng, &space, rows, count, true, 0.1);
     cr_assert_eq(omi_tune_fit(rows, count, seed, NULL, &model), OMEN_OK);

@@ -9,16 +9,16 @@ TestSuite(tune_space, .timeout = 30);
 
 static const struct omi_space_limits roomy = {.memory_bytes = 64 << 20, .entries = 1000000};
 
-static struct omi_space space_make(const struct omi_space_limits *limits, const char *text)
+static struct omi_tune_space space_make(const struct omi_space_limits *limits, const char *text)
 {
-    struct omi_space space;
+    struct omi_tune_space space;
     cr_assert_eq(omi_space_make(limits, text, &space), OMEN_OK, "%s", omen_last_error());
     return space;
 }
 
 Test(tune_space, all_points_are_distinct_valid_and_about_2450)
 {
-    struct omi_space s = space_make(&roomy, NULL);
+    struct omi_tune_space s = space_make(&roomy, NULL);
     cr_assert_eq(s.count, 2450);
     for (uint32_t i = 0; i < s.count; i++) {
         struct omi_shape shape;
@@ -33,7 +33,7 @@ Test(tune_space, all_points_are_distinct_valid_and_about_2450)
 
 Test(tune_space, memory_is_dealt_out_whole)
 {
-    struct omi_space s = space_make(&roomy, NULL);
+    struct omi_tune_space s = space_make(&roomy, NULL);
     for (uint32_t i = 0; i < s.count; i++)
         cr_assert_eq(omi_point_memtable_bytes(&roomy, &s.points[i]) +
                          omi_point_filter_bytes(&roomy, &s.points[i]) +
@@ -45,7 +45,7 @@ Test(tune_space, memory_is_dealt_out_whole)
 Test(tune_space, points_without_room_for_a_memtable_are_none)
 {
     struct omi_space_limits tight = {.memory_bytes = 270000, .entries = 100000};
-    struct omi_space s = space_make(&tight, NULL);
+    struct omi_tune_space s = space_make(&tight, NULL);
     for (uint32_t i = 0; i < s.count; i++)
         cr_assert_geq(omi_point_memtable_bytes(&tight, &s.points[i]), 65536);
     struct omi_point p = {6, 4, 1, 12, 0}; /* 233 KB of filters */
@@ -66,7 +66,7 @@ Test(tune_space, points_without_room_for_a_memtable_are_none)
 
 Test(tune_space, restrictions_replace_an_axis)
 {
-    struct omi_space s = space_make(&roomy, "T=4,10;K=1,T-1,T/2;Z=1;h=7;cache=0,33");
+    struct omi_tune_space s = space_make(&roomy, "T=4,10;K=1,T-1,T/2;Z=1;h=7;cache=0,33");
     cr_assert_eq(s.count, 2 * 3 * 2);
     for (uint32_t i = 0; i < s.count; i++) {
         cr_assert_eq(s.points[i].filter_bits, 7);
@@ -91,7 +91,7 @@ Test(tune_space, wrong_restrictions_are_named)
                  {"T=4,", "T="},      {"K=T-2", "K=T-2"}, {"T=99999999999999999999", "T=9999"},
                  {"T=4 ;K=1", "T=4 "}};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-        struct omi_space s;
+        struct omi_tune_space s;
         cr_assert_eq(omi_space_make(&roomy, wrong[i].text, &s), OMEN_INVALID, "%s", wrong[i].text);
         cr_assert(strstr(omen_last_error(), wrong[i].told) != NULL, "%s: %s", wrong[i].text,
                   omen_last_error());
@@ -100,7 +100,7 @@ Test(tune_space, wrong_restrictions_are_named)
     char many[400] = "T=2";
     for (int i = 0; i < 40; i++)
         strcat(many, ",3");
-    struct omi_space s;
+    struct omi_tune_space s;
     cr_assert_eq(omi_space_make(&roomy, many, &s), OMEN_INVALID);
 }
 
@@ -109,7 +109,7 @@ Test(tune_space, options_come_back_as_the_point)
     struct omi_space_limits odd = {.memory_bytes = 12345677, .entries = 777777};
     const struct omi_space_limits *both[] = {&roomy, &odd};
     for (int k = 0; k < 2; k++) {
-        struct omi_space s = space_make(both[k], k == 0 ? "h=0,4,10" : NULL);
+        struct omi_tune_space s = space_make(both[k], k == 0 ? "h=0,4,10" : NULL);
         for (uint32_t i = 0; i < s.count; i++) {
             char text[OMI_POINT_TEXT];
             struct omi_point p;
@@ -145,7 +145,7 @@ Test(tune_space, wrong_options_are_named)
 
 Test(tune_space, neighbours_are_one_step_away_and_mutual_on_plain_axes)
 {
-    struct omi_space s = space_make(&roomy, NULL);
+    struct omi_tune_space s = space_make(&roomy, NULL);
     struct omi_point p = {6, 2, 1, 8, 20};
     uint32_t at = omi_space_find(&s, &p), out[OMI_NEIGHBOURS_MAX];
     cr_assert_neq(at, UINT32_MAX);
@@ -169,7 +169,7 @@ Test(tune_space, neighbours_are_one_step_away_and_mutual_on_plain_axes)
 
 Test(tune_space, every_point_can_be_reached)
 {
-    struct omi_space s = space_make(&roomy, NULL);
+    struct omi_tune_space s = space_make(&roomy, NULL);
     static uint32_t queue[4096];
     static bool seen[4096];
     uint32_t head = 0, tail = 0;
@@ -194,7 +194,7 @@ Test(tune_space, the_grid_has_96_points_and_the_root_rule)
                                  .filters = OMI_COST_MONKEY,
                                  .prices = omi_cost_prices_default};
     const double mix[OMI_TUNE_OPS] = {0.01, 0.01, 0.09, 0.89};
-    struct omi_space s;
+    struct omi_tune_space s;
     cr_assert_eq(omi_space_grid(&roomy, &data, mix, &s), OMEN_OK);
     /* T=2 has one shape; at T=4 the rule says K=3 of 1, 3, 3, 3x3 */
     cr_assert_eq(omi_cost_runs_prior(&data, 6, mix, 0) > 3, true);
@@ -216,7 +216,7 @@ Test(tune_space, hostile_texts_do_no_harm)
         for (size_t i = 0; i < size; i++)
             text[i] = letters[omi_random_below(&rng, sizeof(letters) - 1)];
         text[size] = 0;
-        struct omi_space s;
+        struct omi_tune_space s;
         struct omi_point p;
         if (omi_space_make(&roomy, text, &s) == OMEN_OK)
             omi_space_fini(&s);

@@ -39,7 +39,7 @@ Test(tune_theory, grid_points_fit_the_default_memory)
 {
     struct omi_workload described;
     struct omi_tune_workload w;
-    struct omi_space grid;
+    struct omi_tune_space grid;
     cr_assert_eq(omi_workload_named("W1", &described), OMEN_OK);
     omi_tune_workload_of(&described, NULL, &w);
     cr_assert_eq(omi_space_grid(&w.limits, &w.data, w.mix, &grid), OMEN_OK);
@@ -57,7 +57,7 @@ Test(tune_theory, the_table_answers_what_a_replay_does)
 {
     struct omi_tune_workload w = workload_make("W1");
     struct omi_theory theory;
-    struct omi_space space;
+    struct omi_tune_space space;
     w.limits.memory_bytes = 400000;
     cr_assert_eq(omi_space_make(&w.limits, "h=4,10;cache=0,20", &space), OMEN_OK);
     omi_theory_init(&theory, &w.data);

@@ -42,7 +42,7 @@ Test(explain, the_best_are_in_order_and_each_shape_comes_once)
 Test(explain, no_point_of_the_space_is_cheaper_than_the_best)
 {
     struct omt_explain *e = explain_of("W9", NULL, 3);
-    struct omi_space space;
+    struct omi_tune_space space;
     cr_assert_eq(omi_space_make(&e->workload.limits, NULL, &space), OMEN_OK);
     cr_assert_eq(space.count, e->space_count);
     for (uint32_t i = 0; i < space.count; i += 17) {

@@ -78,7 +78,7 @@ static void campaign_make(const char *const *names, uint32_t count)
     cr_assert(omt_campaign_create(&c, dir, &config, true));
     for (uint32_t w = 0; w < count; w++) {
         struct omi_tune_workload workload;
-        struct omi_space grid;
+        struct omi_tune_space grid;
         omi_tune_workload_of(&config.workload[w], &config.prices, &workload);
         struct omi_point standard = omt_default_point(&workload.limits);
         cr_assert_eq(omi_space_grid(&workload.limits, &workload.data, workload.mix, &grid),
