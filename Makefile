@@ -200,7 +200,7 @@ tsan:
 coverage:
 	rm -rf build/coverage
 	$(MAKE) FLAVOUR=coverage CFLAGS="-O0 -g --coverage" LDFLAGS=--coverage all unit programs examples replays
-	tests/run.sh build/coverage
+	tests/run.sh build/coverage tune tune-report # they run no line of the library that others do not
 	tests/coverage.sh build/coverage
 
 # ---- looking after the tree ----------------------------------------------------------------------------
